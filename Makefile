@@ -1,0 +1,135 @@
+# Every habit of the workshop is a target; each works from a fresh clone. `make` alone lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NODE_MODULES := $(VENV)/node_modules
+
+# The generator looks for its hooks (python, ruff) on PATH and skips what it does not find: ours come first.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# A bare environment has no settings of its own: no Python is fetched, and the system's certificates are trusted.
+export UV_PYTHON_DOWNLOADS := never
+export UV_SYSTEM_CERTS := 1
+export NODE_OPTIONS := --use-system-ca
+export REDOCLY_TELEMETRY := off
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# uv would take an activated environment for its target.
+unexport VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+## set-up
+
+$(BIN)/uv: locks/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set one with make PYTHON=...")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement locks/uv.txt
+	@touch $@
+
+$(VENV)/workshop: $(BIN)/uv locks/workshop.txt pyproject.toml
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes locks/workshop.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/node: $(VENV)/workshop locks/node.txt locks/package.json locks/package-lock.json locks/.npmrc
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement locks/node.txt
+	cp locks/package.json locks/package-lock.json locks/.npmrc $(VENV)/
+	npm ci --silent --prefix $(VENV)
+	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/workshop ## make the virtual environment (every other target does it by itself)
+
+## the two commands
+
+.PHONY: demo
+demo: $(VENV)/workshop ## start the mock server, send a real file, show what arrived
+	@$(BIN)/python wrapper/demo.py
+
+.PHONY: test
+test: $(VENV)/workshop ## unit and end-to-end tests over real sockets
+	$(BIN)/pytest -n 2
+
+PYTHONS := 3.11 3.12 3.13
+# Of a pyenv the versions themselves: its shims say no to a version that is not switched on.
+PYENV_BINS = $(shell ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.*/bin 2>/dev/null | tr '\n' ':')
+
+.PHONY: test-matrix
+test-matrix: $(VENV)/workshop ## the built wheel, with its declared dependencies only, on each Python: import, mock server, send
+	@rm -rf .scratch/matrix
+	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir .scratch/matrix/dist
+	@for version in $(PYTHONS); do \
+		echo "Python $$version"; env=.scratch/matrix/$$version; \
+		PATH="$(PYENV_BINS)$$PATH" $(BIN)/uv venv --quiet --no-project --python $$version $$env && \
+		$(BIN)/uv pip install --quiet --python $$env/bin/python .scratch/matrix/dist/*.whl && \
+		$$env/bin/python -I -W error wrapper/demo.py > $$env/demo.txt && \
+		tail -n 1 $$env/demo.txt || exit 1; done
+	@rm -rf .scratch/matrix
+
+## checks
+
+.PHONY: check
+check: lint types check-generated lint-contract ## everything but the tests: style, types, generated code, contract
+
+.PHONY: lint
+lint: $(VENV)/workshop ## style of the Python code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: format
+format: $(VENV)/workshop ## put the Python code into style
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+.PHONY: types
+types: $(VENV)/workshop $(VENV)/node ## mypy --strict over both packages, pyright on the wrapper
+	$(BIN)/mypy
+	$(NODE_MODULES)/.bin/pyright --pythonpath $(BIN)/python
+
+.PHONY: lint-contract
+lint-contract: $(VENV)/workshop $(VENV)/node ## is the OpenAPI document valid and well made
+	$(BIN)/openapi-spec-validator openapi/openapi.yaml
+	$(NODE_MODULES)/.bin/redocly lint openapi/openapi.yaml --config openapi/redocly.yaml
+
+## the generated client
+
+GENERATED := _yandex_market_chat_api
+# The hooks in generator-config.yaml name the top of the project from two levels below it, here and in the scratch folder.
+define generate-into
+	@rm -rf $(1)/$(GENERATED)
+	@mkdir -p $(1)
+	@$(BIN)/openapi-python-client generate --path openapi/openapi.yaml --config generator-config.yaml \
+		--meta none --output-path $(1)/$(GENERATED) --fail-on-warning
+endef
+
+.PHONY: generate
+generate: $(VENV)/workshop ## write the generated client from the contract
+	$(call generate-into,generated)
+
+.PHONY: check-generated
+check-generated: $(VENV)/workshop ## is the generated client, byte for byte, what the contract gives
+	$(call generate-into,.scratch)
+	@diff -r -x __pycache__ generated .scratch || { \
+		echo "generated/ is not what openapi/ and generator-config.yaml give: run 'make generate', and never edit it by hand"; \
+		exit 1; }
+	@rm -rf .scratch
+	@echo "generated/ is what the contract gives"
+
+## the locks
+
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header
+
+.PHONY: lock
+lock: $(VENV)/node ## move the pinned versions of all tools forward
+	$(COMPILE) pyproject.toml --group workshop --output-file locks/workshop.txt
+	$(COMPILE) --group node --output-file locks/node.txt
+	$(COMPILE) --group uv --output-file locks/uv.txt
+	cd locks && npm install --package-lock-only --silent
+
+.PHONY: clean
+clean: ## remove what the targets made, the virtual environment too
+	rm -rf $(VENV) .scratch dist build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
