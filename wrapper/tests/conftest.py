@@ -1,0 +1,103 @@
+"""What the tests of the wrapper share: a server on a real socket, and one way to send in either colour."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+
+from yandex_market_chat import AsyncChatClient, ChatClient, Quota, SentFile, _delivery
+from yandex_market_chat.testing import MockServer
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key, server or proxy from the machine that the tests run on."""
+    for name in list(os.environ):
+        if name.startswith("YANDEX_MARKET_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_delivery, "FIRST_PAUSE", 0.02)
+
+
+@pytest.fixture
+def server() -> Iterator[MockServer]:
+    with MockServer() as running:
+        yield running
+
+
+class Chat:
+    """A client of either colour, called the same way."""
+
+    def __init__(self, colour: str, **arguments: Any) -> None:
+        self.colour = colour
+        self.client: Any
+        if colour == "sync":
+            self.client = ChatClient(**arguments)
+        else:
+            self.client = AsyncChatClient(**arguments)
+            self._runner = asyncio.Runner()
+
+    def send(self, file: Any, **arguments: Any) -> SentFile:
+        arguments = {"business_id": 1, "chat_id": 2} | arguments
+        if self.colour == "sync":
+            sent: SentFile = self.client.send_file(file, **arguments)
+        else:
+            sent = self._runner.run(self.client.send_file(file, **arguments))
+        return sent
+
+    def quota(self, business_id: int = 1) -> Quota | None:
+        quota: Quota | None = self.client.quota(business_id)
+        return quota
+
+    def close(self) -> None:
+        if self.colour == "sync":
+            self.client.close()
+        else:
+            self._runner.run(self.client.aclose())
+            self._runner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@pytest.fixture(params=["sync", "async"])
+def colour(request: pytest.FixtureRequest) -> str:
+    """Each test that asks for it, or for `connect` or `chat`, runs once with each client."""
+    colour: str = request.param
+    return colour
+
+
+@pytest.fixture
+def connect(colour: str, server: MockServer) -> Iterator[Callable[..., Chat]]:
+    """Make a client of the server, with the arguments that the test wants to differ."""
+    made: list[Chat] = []
+
+    def make(**arguments: Any) -> Chat:
+        defaults = {"api_key": server.api_key, "base_url": server.base_url, "timeout": 10.0}
+        if "oauth_token" in arguments:
+            del defaults["api_key"]
+        made.append(Chat(colour, **(defaults | arguments)))
+        return made[-1]
+
+    yield make
+    for chat in made:
+        chat.close()
+
+
+@pytest.fixture
+def chat(connect: Callable[..., Chat]) -> Chat:
+    """A client of the server."""
+    return connect()

@@ -1,0 +1,80 @@
+"""Send a file into a buyer's chat on Yandex Market, and always know what happened to it.
+
+    from yandex_market_chat import ChatClient
+
+    with ChatClient() as chat:  # the key is in YANDEX_MARKET_API_KEY
+        sent = chat.send_file("invoice.pdf", business_id=123, chat_id=456)
+
+Unofficial. `AsyncChatClient` is the same for asyncio. What can go wrong, and what it says about the file: `ChatError`.
+"""
+
+from ._async_client import AsyncChatClient
+from ._client import ChatClient
+from ._config import RetryPolicy, Timeout
+from ._errors import (
+    AccessDeniedError,
+    ApiError,
+    ApiErrorItem,
+    AuthenticationError,
+    BadRequestError,
+    ChatError,
+    ConnectionFailedError,
+    ConnectionLostError,
+    DeliveryUnknownError,
+    EmptyFileError,
+    FileTooLargeError,
+    InvalidFileError,
+    InvalidRequestError,
+    NotFoundError,
+    NotSentError,
+    ParallelLimitError,
+    QuotaExceededError,
+    RateLimitError,
+    ResponseTimeoutError,
+    ServerError,
+    UnclearResponseError,
+    UnexpectedRefusalError,
+    UnexpectedResponseError,
+    WaitTimeoutError,
+)
+from ._quota import Quota
+from ._send import SentFile
+from ._version import __version__
+
+__all__ = [
+    "AccessDeniedError",
+    "ApiError",
+    "ApiErrorItem",
+    "AsyncChatClient",
+    "AuthenticationError",
+    "BadRequestError",
+    "ChatClient",
+    "ChatError",
+    "ConnectionFailedError",
+    "ConnectionLostError",
+    "DeliveryUnknownError",
+    "EmptyFileError",
+    "FileTooLargeError",
+    "InvalidFileError",
+    "InvalidRequestError",
+    "NotFoundError",
+    "NotSentError",
+    "ParallelLimitError",
+    "Quota",
+    "QuotaExceededError",
+    "RateLimitError",
+    "ResponseTimeoutError",
+    "RetryPolicy",
+    "SentFile",
+    "ServerError",
+    "Timeout",
+    "UnclearResponseError",
+    "UnexpectedRefusalError",
+    "UnexpectedResponseError",
+    "WaitTimeoutError",
+    "__version__",
+]
+
+# In tracebacks, in pickles and in the interpreter they are what one imports them as.
+for _public in [value for name, value in globals().items() if name in __all__ and isinstance(value, type)]:
+    _public.__module__ = __name__

@@ -1,0 +1,133 @@
+"""From the server's answer to what it means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ._api import is_ok
+from ._errors import (
+    AccessDeniedError,
+    ApiError,
+    ApiErrorItem,
+    AuthenticationError,
+    BadRequestError,
+    NotFoundError,
+    ParallelLimitError,
+    QuotaExceededError,
+    RateLimitError,
+    ServerError,
+    UnclearResponseError,
+    UnexpectedRefusalError,
+)
+from ._headers import Headers
+from ._quota import Quota
+
+KEPT_BODY = 1024 * 1024
+"""How many bytes of an answer's body are read and kept."""
+
+_DOCUMENTED = {400: BadRequestError, 401: AuthenticationError, 403: AccessDeniedError, 404: NotFoundError}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as it arrived, secrets removed."""
+
+    status_code: int
+    headers: Headers
+    body: bytes
+    body_truncated: bool
+
+
+def is_sent(answer: Answer) -> bool:
+    """Whether the answer says that the file has been sent."""
+    return answer.status_code == 200 and not answer.body_truncated and is_ok(200, answer.body)
+
+
+def error_of(answer: Answer, quota: Quota | None) -> ApiError:
+    """Return the error that an answer other than "sent" stands for."""
+    items = read_errors(answer.body)
+    kind = _kind(answer, items, quota)
+    error = kind._because(_sentence(answer, items))
+    error.status_code = answer.status_code
+    error.errors = items
+    error.trace_id = answer.headers.get("traceparent")
+    error.quota = quota
+    error.body, error.body_truncated = answer.body, answer.body_truncated
+    error.headers = answer.headers
+    if isinstance(error, QuotaExceededError) and quota is not None:
+        error.resets_at = quota.resets_at
+    return error
+
+
+def _kind(answer: Answer, items: Iterable[ApiErrorItem], quota: Quota | None) -> type[ApiError]:
+    status = answer.status_code
+    if status in _DOCUMENTED:
+        return _DOCUMENTED[status]
+    if status == 420:
+        return _kind_of_limit(items, quota)
+    if status == 499 or 500 <= status < 600:
+        return ServerError
+    # 303 is the usual answer after a POST was processed (RFC 9110, section 15.4.4); any other 3xx asks to send it
+    # elsewhere, or says that nothing was done.
+    if 300 <= status < 500 and status != 303:
+        return UnexpectedRefusalError
+    return UnclearResponseError
+
+
+def _kind_of_limit(items: Iterable[ApiErrorItem], quota: Quota | None) -> type[RateLimitError]:
+    if quota is not None and quota.remaining == 0 and quota.resets_at is not None:
+        return QuotaExceededError
+    # Some of the allowance is left, so it cannot be that limit. Without headers the wording is the only hint there is.
+    if quota is not None and quota.remaining:
+        return ParallelLimitError
+    if any("parallel" in (item.message or "").lower() for item in items):
+        return ParallelLimitError
+    return RateLimitError
+
+
+def read_errors(body: bytes) -> tuple[ApiErrorItem, ...]:
+    """Return every code and message that can be read of an answer's body, whatever else is wrong with it."""
+    try:
+        document = json.loads(body.decode("utf-8-sig", errors="replace"))
+    except (ValueError, RecursionError):
+        return ()
+    listed = document.get("errors") if isinstance(document, dict) else None
+    items = []
+    for entry in listed if isinstance(listed, list) else [listed]:
+        if isinstance(entry, str):
+            items.append(ApiErrorItem(None, entry))
+        elif isinstance(entry, dict):
+            code, message = _text(entry.get("code")), _text(entry.get("message"))
+            if code is not None or message is not None:
+                items.append(ApiErrorItem(code, message))
+    return tuple(items)
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        return str(value)
+    except ValueError:  # a number of more digits than Python turns into text
+        return None
+
+
+def _sentence(answer: Answer, items: tuple[ApiErrorItem, ...]) -> str:
+    said = "; ".join(": ".join(part for part in item if part) for item in items[:5])
+    sentence = f"Market answered {answer.status_code}"
+    if said:
+        sentence += f" ({printable(said)})"
+    if 200 <= answer.status_code < 300:
+        sentence += ", which does not confirm the delivery"
+    if trace_id := answer.headers.get("traceparent"):
+        sentence += f" [trace id {printable(trace_id, 100)}]"
+    return sentence + "."
+
+
+def printable(text: str, most: int = 300) -> str:
+    """Return text from elsewhere as one line, not longer than that, without what a terminal or log could not show."""
+    words = " ".join(text[: most * 4].split())
+    shown = "".join(character if character.isprintable() else "\ufffd" for character in words)
+    return shown if len(shown) <= most else shown[: most - 1] + "…"

@@ -1,0 +1,109 @@
+"""The generated client, as the wrapper uses it. No other module imports `_yandex_market_chat_api`.
+
+Of the generated code two things are used: how a call becomes a request, and how an answer becomes a model. It is not
+let near the network: ARCHITECTURE.md says why.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from importlib.resources import files
+from typing import Any, BinaryIO, cast
+
+import httpx
+
+from _yandex_market_chat_api import Client
+from _yandex_market_chat_api._stamp import CONTRACT_SHA256, CONTRACT_VERSION
+from _yandex_market_chat_api.api.chats import send_file_to_chat
+from _yandex_market_chat_api.models import ApiResponseStatusType, EmptyApiResponse, SendFileToChatRequest
+from _yandex_market_chat_api.types import File
+
+__all__ = ["CONTRACT_SHA256", "CONTRACT_VERSION", "build_request", "contract", "is_ok"]
+
+_PIECE = 64 * 1024
+# Only asked by the generated parser whether to raise on an undocumented status: no.
+_PARSER_SETTINGS = Client(base_url="")
+
+
+def contract() -> dict[str, Any]:
+    """Return the contract that the generated client was made from."""
+    text = files("_yandex_market_chat_api").joinpath("contract.json").read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def build_request(
+    base_url: str,
+    headers: Mapping[str, str],
+    *,
+    business_id: int,
+    chat_id: int,
+    content: bytes,
+    name: str,
+    content_type: str,
+    on_sent: Callable[[int], None] | None,
+    extensions: Mapping[str, Any],
+) -> httpx.Request:
+    """Return the request that the contract asks for, with a body that stays one piece of memory.
+
+    `on_sent` is told how many bytes of the file have been written so far, from 0 on.
+    """
+    # The generated types ask for an open file, which httpx would read in pieces, and rewind.
+    payload = File(payload=cast(BinaryIO, content), file_name=name, mime_type=content_type)
+    call = send_file_to_chat._get_kwargs(business_id, body=SendFileToChatRequest(file=payload), chat_id=chat_id)
+    request = httpx.Request(
+        call["method"],
+        base_url + call["url"],
+        params=call["params"],
+        files=call["files"],
+        headers={**call["headers"], **headers},
+        extensions=dict(extensions),
+    )
+    request.stream = _Body(cast(httpx.SyncByteStream, request.stream), content, on_sent)
+    return request
+
+
+class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """What httpx made of the parts, in as few pieces as the transport can write without copying the file."""
+
+    def __init__(self, parts: httpx.SyncByteStream, content: bytes, on_sent: Callable[[int], None] | None) -> None:
+        before: list[bytes] = []
+        after: list[bytes] = []
+        pieces = before
+        for part in parts:
+            if part is content:
+                pieces = after
+            else:
+                pieces.append(part)
+        self._head, self._content, self._tail = b"".join(before), content, b"".join(after)
+        self._on_sent = on_sent
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._on_sent is not None:
+            return self._counted(self._on_sent)
+        if len(self._content) <= _PIECE:
+            return iter((self._head + self._content + self._tail,))
+        return iter((self._head, self._content, self._tail))
+
+    def _counted(self, on_sent: Callable[[int], None]) -> Iterator[bytes]:
+        yield self._head
+        on_sent(0)
+        for start in range(0, len(self._content), _PIECE):
+            yield self._content[start : start + _PIECE]
+            on_sent(min(start + _PIECE, len(self._content)))
+        yield self._tail
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
+
+
+def is_ok(status_code: int, body: bytes) -> bool:
+    """Whether the generated parser makes the documented OK of an answer: HTTP 200 and `"status": "OK"`."""
+    response = httpx.Response(status_code, content=body)
+    try:
+        parsed = send_file_to_chat._parse_response(client=_PARSER_SETTINGS, response=response)
+    except Exception:  # whatever it raises on a body that is not the documented one; what arrived is kept elsewhere
+        return False
+    return isinstance(parsed, EmptyApiResponse) and parsed.status is ApiResponseStatusType.OK

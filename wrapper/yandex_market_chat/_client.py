@@ -1,0 +1,203 @@
+"""The synchronous client: a thin driver around the decision core."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from ._answer import Answer
+from ._base_client import BaseClient, Progress, reporter
+from ._config import Timeout, refuse
+from ._delivery import Attempt, deliver, out_of_time
+from ._exchange import Exchange, Failure
+from ._file import FileLike
+from ._network import deadline as network_deadline
+from ._send import Send, SentFile
+from ._transport import make_transport
+
+
+class ChatClient(BaseClient):
+    """Sends files into chats with buyers. Thread-safe, and cheap to make; a forked child opens its own connections.
+
+    Args:
+        api_key: the key of the cabinet, "ACMA:…", with the scope `communication` or `all-methods`. Default: the
+            environment variable YANDEX_MARKET_API_KEY.
+        oauth_token: an OAuth token instead (outdated, still accepted by Market). At most one of the two.
+        base_url: scheme, host, perhaps port and path. Default: the environment variable YANDEX_MARKET_BASE_URL, else
+            https://api.partner.market.yandex.ru. Sellers of Market Yandex Go use
+            https://api.partner.market.yandex.net.
+        timeout: a `Timeout`, or the total in seconds.
+        retry: what is repeated without asking.
+        max_file_size: in bytes. The documentation says "5 MB", and does not say which.
+        max_parallel: requests at once per business (Market allows 4, over all clients of the cabinet). Businesses do
+            not wait for each other.
+        integration: "name/version" of the calling software, for the seller's log at Market (X-Market-Integration).
+        keep_alive: reuse connections. Off: the documentation says that it is not supported, and a reused connection
+            that dies is a delivery nobody can know about.
+        verify: True (certificates of SSL_CERT_FILE, SSL_CERT_DIR or certifi), a CA file, an `ssl.SSLContext`, or False
+            to trust anyone.
+        proxy: an http:// or https:// URL; "" for none. Default: what HTTPS_PROXY, ALL_PROXY and NO_PROXY say when the
+            client is made.
+
+    Raises:
+        InvalidRequestError: an argument, or what the environment says in its place, cannot be used.
+    """
+
+    def send_file(
+        self,
+        file: FileLike,
+        *,
+        business_id: int,
+        chat_id: int,
+        name: str | None = None,
+        content_type: str | None = None,
+        timeout: Timeout | float | None = None,
+        on_progress: Progress | None = None,
+    ) -> SentFile:
+        """Send one file into the chat with a buyer, and return when Market has taken it.
+
+        The content is read once, when the send's turn has come; each attempt sends the same bytes from memory. Repeated
+        without asking is only what provably did not reach the chat (see `RetryPolicy`).
+
+        Args:
+            file: a path of a regular file; bytes, a bytearray or a memoryview; or an open binary file, sent from its
+                current position and left open. 1 byte to the client's `max_file_size`.
+            business_id: the id of the business (the cabinet, `campaigns[].business.id` of `GET v2/campaigns`; not the
+                id of a campaign), from 1 to 2^63-1.
+            chat_id: the id of the chat, from 1 to 2^63-1.
+            name: the file name that the buyer sees. Default: that of the file. Sent is its last path component, without
+                control and direction-override characters, shortened to 255 bytes of UTF-8; a file without a name gets
+                one that fits its type.
+            content_type: for example "application/pdf". Default: what the extension of the name says.
+            timeout: a `Timeout`, or the total in seconds. Default: the client's.
+            on_progress: called with (bytes of the file written, its size), from 0 in each attempt. If it
+                raises, that is logged once, and it is not called again.
+
+        Returns:
+            The file as sent: Market answered 200 with `"status": "OK"`.
+
+        Raises:
+            InvalidRequestError: an argument was refused here (for the file: InvalidFileError, EmptyFileError,
+                FileTooLargeError). Nothing went out.
+            OSError: the path is missing or forbidden. Nothing went out. What the file's own reader raises passes
+                through as well.
+            NotSentError: the buyer has not got the file: sending it again cannot send it twice.
+            DeliveryUnknownError: nobody can know whether the buyer has the file: look into the chat before sending it
+                again.
+
+        Source: https://yandex.ru/dev/market/partner-api/doc/ru/reference/chats/sendFileToChat
+        """
+        # One frame of ours stays in the traceback of an error; those below it, with the content of the file, do not.
+        with Send(time.monotonic) as send:
+            return self._send(send, file, business_id, chat_id, name, content_type, timeout, on_progress)
+
+    def _send(
+        self,
+        send: Send,
+        file: FileLike,
+        business_id: int,
+        chat_id: int,
+        name: str | None,
+        content_type: str | None,
+        timeout: Timeout | float | None,
+        on_progress: Progress | None,
+    ) -> SentFile:
+        self._address(send, business_id, chat_id)
+        limits = self._config.timeout.but(timeout)
+        deadline = send.started + (math.inf if limits.total is None else limits.total)
+        found = self._look_at(send, file, name, content_type)
+        if found.read is None:
+            refuse("file is an async iterator; only AsyncChatClient can read one.")
+        places = self._places
+        place = places.ask(send.business_id)
+        try:
+            self._wait_for(place, deadline)
+            self._check_usable()
+            content = found.read(self._config.max_file_size)
+            send.size = len(content)
+            transport = self._connections()
+            steps = deliver(send, self._rules, deadline)
+            outcome: Answer | Failure | None = None
+            while True:
+                try:
+                    step = steps.send(outcome)
+                except StopIteration as end:
+                    sent: SentFile = end.value
+                    return sent
+                if isinstance(step, Attempt):
+                    exchange = send.exchange = Exchange(self._config.credentials)
+                    request = self._request(send, exchange, content, limits, reporter(send, on_progress))
+                    self._exchange(transport, request, exchange, deadline)
+                    send.exchange = None
+                    outcome = exchange.outcome()
+                else:
+                    time.sleep(step.seconds)
+                    outcome = None
+        finally:
+            places.give_back(send.business_id, place)
+            self._close_if_done()
+
+    def _wait_for(self, place: Future[None], deadline: float) -> None:
+        left = deadline - time.monotonic()
+        try:
+            place.result(None if left == math.inf else max(0.0, left))
+            in_time = True
+        except TimeoutError:
+            in_time = False
+        if not in_time:
+            raise out_of_time("while the send waited for others of this business to end (max_parallel)")
+
+    def _exchange(
+        self, transport: httpx.HTTPTransport, request: httpx.Request, exchange: Exchange, deadline: float
+    ) -> None:
+        token = network_deadline.set(deadline)
+        try:
+            response = transport.handle_request(request)
+            try:
+                exchange.answered(response)
+                for chunk in response.stream:  # type: ignore[union-attr]  # of a sync transport it is a sync one
+                    if not exchange.wants_more(chunk):
+                        break
+            finally:
+                response.close()
+        except Exception as error:  # of whatever kind: what it means for the file must be said
+            exchange.failed(error)
+        finally:
+            network_deadline.reset(token)
+
+    def _forget_connections(self) -> None:
+        self._lock = threading.Lock()
+        self._transport: httpx.HTTPTransport | None = None
+
+    def _connections(self) -> httpx.HTTPTransport:
+        with self._lock:
+            if self._transport is None:
+                self._transport = make_transport(self._config)
+            return self._transport
+
+    def close(self) -> None:
+        """Close the client: what is in flight may end, what waits and what comes is refused. May be called twice."""
+        self._closed = True
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        if self._closed and self._places.idle:
+            with self._lock:
+                transport, self._transport = self._transport, None
+            if transport is not None:
+                transport.close()
+
+    def __enter__(self) -> Self:
+        self._check_usable()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

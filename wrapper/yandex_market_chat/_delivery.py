@@ -1,0 +1,151 @@
+"""The decision core: what follows from what happened. Plain code, no I/O, the same for sync and async.
+
+`deliver` is a generator. It yields what is to be done next, an `Attempt` or a `Pause`, and is told what came of it: an
+`Answer` or a `Failure` for an attempt, nothing for a pause. It ends with a `SentFile`, or raises the error of the send.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from datetime import datetime
+
+from ._answer import Answer, error_of, is_sent
+from ._config import RetryPolicy
+from ._errors import (
+    ChatError,
+    ConnectionFailedError,
+    DeliveryUnknownError,
+    QuotaExceededError,
+    RateLimitError,
+    WaitTimeoutError,
+)
+from ._exchange import Failure
+from ._quota import Allowances, Quota, read_quota
+from ._send import Send, SentFile, logger
+
+FIRST_PAUSE = 0.5
+"""Seconds at most before the first repeat; doubled for each further one."""
+LONGEST_PAUSE = 8.0
+"""Seconds at most before any repeat but that after a spent allowance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Send the request now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait, then go on."""
+
+    seconds: float
+
+
+Steps = Generator[Attempt | Pause, Answer | Failure | None, SentFile]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decides beside what happened. The clocks and the dice are passed in."""
+
+    retry: RetryPolicy
+    allowances: Allowances
+    clock: Callable[[], float]
+    today: Callable[[], datetime]
+    jitter: Callable[[], float] = random.random
+
+
+def deliver(send: Send, rules: Rules, deadline: float) -> Steps:
+    """Decide a send whose file has been read and whose place has been given.
+
+    The outcome is over all attempts: once one may have reached the buyer, a later refusal cannot undo that.
+    """
+    unknown: DeliveryUnknownError | None = None  # the first
+    last: ChatError | None = None
+    resume = rules.clock()
+    while True:
+        # Others learn while this one waits, so what is known of the allowance is asked again after each pause.
+        while (pause := max(resume - rules.clock(), rules.allowances.spent_for(send.business_id, rules.clock()))) > 0:
+            if rules.clock() + pause >= deadline:
+                raise _final(unknown, last or _known_to_be_spent(rules.allowances.of(send.business_id)))
+            _log(send, "pause of %.3f s", pause, pause=pause)
+            yield Pause(pause)
+        if rules.clock() >= deadline:
+            raise _final(unknown, last or out_of_time("before the request could be begun"))
+
+        send.attempts += 1
+        outcome = yield Attempt()
+        if isinstance(outcome, Answer):
+            quota, seconds = read_quota(outcome.headers, rules.today())
+            rules.allowances.learn(send.business_id, quota, seconds, rules.clock())
+            _log(send, "attempt %d: answered %d", send.attempts, outcome.status_code, status_code=outcome.status_code)
+            if is_sent(outcome):
+                return _sent(send, outcome, quota)
+            last, final = error_of(outcome, quota), False
+        else:
+            assert isinstance(outcome, Failure)  # noqa: S101  the driver's part of the bargain
+            _log(send, "attempt %d: %s", send.attempts, outcome.error)
+            last, final = outcome.error, outcome.final
+
+        if isinstance(last, DeliveryUnknownError):
+            send.unknown_attempts += 1
+            unknown = unknown or last
+        if final or send.attempts >= rules.retry.attempts or not _may_repeat(last, rules.retry):
+            raise _final(unknown, last)
+        resume = rules.clock() + _pause_after(send.attempts, rules.jitter())
+
+
+def out_of_time(when: str) -> ChatError:
+    """Return the error of a send whose time ran out before anything was in flight."""
+    return WaitTimeoutError._because(f"The total time passed {when}.")
+
+
+def _may_repeat(error: ChatError, retry: RetryPolicy) -> bool:
+    if isinstance(error, DeliveryUnknownError):
+        return retry.resend_unknown
+    return isinstance(error, ConnectionFailedError | RateLimitError)
+
+
+def _pause_after(attempts: int, chance: float) -> float:
+    # Half of it fixed, half of it by chance, so that those who were refused together do not come back together.
+    longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempts - 1, 30))
+    return longest * (0.5 + 0.5 * chance)
+
+
+def _final(unknown: DeliveryUnknownError | None, last: ChatError) -> ChatError:
+    if unknown is None:
+        return last
+    if last is not unknown:
+        unknown.later = last
+    return unknown
+
+
+def _known_to_be_spent(quota: Quota | None) -> ChatError:
+    reason = "The hourly allowance is spent, as an earlier answer told; Market was not asked."
+    error = QuotaExceededError._because(reason)
+    error.status_code, error.quota = 420, quota
+    error.resets_at = quota.resets_at if quota else None
+    return error
+
+
+def _sent(send: Send, answer: Answer, quota: Quota | None) -> SentFile:
+    return SentFile(
+        business_id=send.business_id,
+        chat_id=send.chat_id,
+        name=send.name,
+        size=send.size,
+        content_type=send.content_type,
+        attempts=send.attempts,
+        unknown_attempts=send.unknown_attempts,
+        elapsed=send.elapsed,
+        trace_id=answer.headers.get("traceparent"),
+        quota=quota,
+    )
+
+
+def _log(send: Send, message: str, *values: object, **fields: object) -> None:
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug(message, *values, extra={**send.describe(), **fields})

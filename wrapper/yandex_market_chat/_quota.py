@@ -1,0 +1,105 @@
+"""The hourly allowance of a business, as the server tells it in the headers of its answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+# The window is an hour; what claims to end later than that and a minute is no window of this API.
+LONGEST_WINDOW = timedelta(hours=1, minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The allowance of one business for this operation, as one answer told it (headers X-RateLimit-Resource-*)."""
+
+    limit: int | None
+    """Requests an hour; None if not told."""
+    remaining: int | None
+    """Requests left until `resets_at`; None if not told."""
+    resets_at: datetime | None
+    """When the allowance is renewed (aware, UTC); None if not told, not readable or impossible."""
+
+
+def read_quota(headers: Mapping[str, str], now: datetime) -> tuple[Quota | None, float]:
+    """Return the allowance that an answer tells, and the seconds until it is renewed (0 if that is past or untold).
+
+    Seconds are measured against the answer's own `Date`, so that a wrong local clock (`now`) does not matter.
+    """
+    limit = _count(headers.get("X-RateLimit-Resource-Limit"))
+    remaining = _count(headers.get("X-RateLimit-Resource-Remaining"))
+    resets_at = _moment(headers.get("X-RateLimit-Resource-Until"))
+    seconds = 0.0
+    if resets_at is not None:
+        ahead = resets_at - (_moment(headers.get("Date")) or now)
+        if ahead > LONGEST_WINDOW:
+            resets_at = None
+        else:
+            seconds = max(0.0, ahead.total_seconds())
+    if limit is None and remaining is None and resets_at is None:
+        return None, 0.0
+    return Quota(limit, remaining, resets_at), seconds
+
+
+def _count(value: str | None) -> int | None:
+    text = (value or "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _moment(value: str | None) -> datetime | None:
+    # An HTTP date (RFC 9110, section 5.6.7), whatever weekday it names: the official example has a wrong one.
+    try:
+        moment = parsedate_to_datetime((value or "").strip())
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
+
+
+@dataclass(slots=True)
+class _Known:
+    quota: Quota
+    renewed: float  # on the monotonic clock
+
+
+class Allowances:
+    """What is known of the allowance of each business. Answers arrive out of order, and from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[int, _Known] = {}
+
+    def learn(self, business_id: int, quota: Quota | None, seconds: float, now: float) -> None:
+        """Take in what an answer told; `now` is the monotonic moment when it came."""
+        if quota is None:
+            return
+        told = _Known(quota, now + seconds)
+        with self._lock:
+            known = self._known.get(business_id)
+            if known is None or known.quota.resets_at is None:
+                self._known[business_id] = told
+            elif quota.resets_at is None:
+                if now >= known.renewed:
+                    self._known[business_id] = told
+            elif quota.resets_at > known.quota.resets_at:
+                self._known[business_id] = told
+            elif quota.resets_at == known.quota.resets_at:
+                # One window: the least that was left counts. `Date` has whole seconds and an answer takes time to
+                # arrive, so each estimate of the end is late, and the earliest is the best.
+                least = [left for left in (quota.remaining, known.quota.remaining) if left is not None]
+                merged = Quota(quota.limit or known.quota.limit, min(least, default=None), quota.resets_at)
+                self._known[business_id] = _Known(merged, min(told.renewed, known.renewed))
+
+    def of(self, business_id: int) -> Quota | None:
+        """Return what is known."""
+        known = self._known.get(business_id)
+        return known.quota if known else None
+
+    def spent_for(self, business_id: int, now: float) -> float:
+        """Return for how many seconds more the allowance is known to be spent; 0 if it is not."""
+        known = self._known.get(business_id)
+        if known is None or known.quota.remaining != 0 or known.quota.resets_at is None:
+            return 0.0
+        return max(0.0, known.renewed - now)

@@ -1,0 +1,121 @@
+"""One send: what it is, what is known of it so far, and what is told of its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from ._errors import ChatError, DeliveryUnknownError
+from ._exchange import Exchange
+from ._quota import Quota
+
+logger = logging.getLogger("yandex_market_chat")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentFile:
+    """A file that has been sent: Market answered 200 with `"status": "OK"`. The API gives no message id."""
+
+    business_id: int
+    chat_id: int
+    name: str
+    """The name as sent."""
+    size: int
+    """In bytes."""
+    content_type: str
+    attempts: int
+    """Requests begun, the successful one included."""
+    unknown_attempts: int
+    """How many of the earlier attempts may have delivered the file too; 0 unless `resend_unknown` was chosen."""
+    elapsed: float
+    """Seconds from the call to the answer."""
+    trace_id: str | None
+    """The `traceparent` of the answer: the request id to quote to Market's support."""
+    quota: Quota | None
+    """The allowance as this answer told it; None if it told none."""
+
+
+@dataclass(slots=True)
+class Send:
+    """What is known of a send so far. As a context manager: whatever ends it is completed with that, and logged."""
+
+    clock: Callable[[], float] = field(repr=False)
+    business_id: int = 0  # 0 and "": not known yet
+    chat_id: int = 0
+    name: str = ""
+    size: int = 0
+    content_type: str = ""
+    attempts: int = 0
+    unknown_attempts: int = 0
+    exchange: Exchange | None = field(default=None, repr=False)  # while an attempt is under way
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started = self.clock()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the call."""
+        return self.clock() - self.started
+
+    def describe(self) -> dict[str, object]:
+        """Return the fields of a log record."""
+        return {
+            "business_id": self.business_id or None,
+            "chat_id": self.chat_id or None,
+            "file_name": self.name or None,  # `name` is the logger's own field
+            "file_size": self.size or None,
+            "attempts": self.attempts,
+            "elapsed": round(self.elapsed, 6),
+        }
+
+    def __enter__(self) -> Send:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, ChatError):
+            self.complete(error)
+            if isinstance(error, DeliveryUnknownError) and error.later is not None:
+                self.complete(error.later)
+            # What lies below the call of `send_file` is nothing to its caller, and would keep the file in memory.
+            error.__traceback__ = _topmost(error)
+            logger.info("%s", _outcome(error), extra={**self.describe(), "outcome": type(error).__name__})
+        elif error is None:
+            logger.info("sent", extra={**self.describe(), "outcome": "SentFile"})
+        else:
+            self._passed_through(error)
+
+    def _passed_through(self, error: BaseException) -> None:
+        extra = {**self.describe(), "outcome": type(error).__name__}
+        if self.unknown_attempts or (self.exchange is not None and self.exchange.begun):
+            text = "delivery unknown: interrupted by %s; look into the chat before sending it again"
+            logger.warning(text, type(error).__name__, extra=extra)
+        else:
+            logger.info("not sent: %s", type(error).__name__, extra=extra)
+        if self.exchange is not None:
+            # It stays what it is, but for the frames of httpx and httpcore: their locals hold the key.
+            error.__context__ = error.__cause__ = None
+            error.__traceback__ = _topmost(error)
+
+    def complete(self, error: ChatError) -> None:
+        """Tell an error which send it belongs to."""
+        error.business_id, error.chat_id = self.business_id or None, self.chat_id or None
+        error.name = self.name or None
+        if error.size is None:
+            error.size = self.size or None
+        error.attempts, error.elapsed = self.attempts, self.elapsed
+
+
+def _topmost(error: BaseException) -> TracebackType | None:
+    top = error.__traceback__
+    if top is not None:
+        top.tb_next = None
+    return top
+
+
+def _outcome(error: ChatError) -> str:
+    return f"{'delivery unknown' if isinstance(error, DeliveryUnknownError) else 'not sent'}: {error}"
