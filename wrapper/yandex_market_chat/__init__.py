@@ -10,7 +10,6 @@ Unofficial. `AsyncChatClient` is the same for asyncio. What can go wrong, and wh
 
 from ._async_client import AsyncChatClient
 from ._client import ChatClient
-from ._config import RetryPolicy, Timeout
 from ._errors import (
     AccessDeniedError,
     ApiError,
@@ -37,6 +36,7 @@ from ._errors import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
+from ._options import RetryPolicy, Timeout
 from ._quota import Quota
 from ._send import SentFile
 from ._version import __version__

@@ -3,41 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from . import _errors as errors
 from ._api import is_ok
-from ._errors import (
-    AccessDeniedError,
-    ApiError,
-    ApiErrorItem,
-    AuthenticationError,
-    BadRequestError,
-    NotFoundError,
-    ParallelLimitError,
-    QuotaExceededError,
-    RateLimitError,
-    ServerError,
-    UnclearResponseError,
-    UnexpectedRefusalError,
-)
 from ._headers import Headers
 from ._quota import Quota
 
 KEPT_BODY = 1024 * 1024
 """How many bytes of an answer's body are read and kept."""
 
-_DOCUMENTED = {400: BadRequestError, 401: AuthenticationError, 403: AccessDeniedError, 404: NotFoundError}
+_DOCUMENTED: dict[int, type[errors.ApiError]] = {
+    400: errors.BadRequestError,
+    401: errors.AuthenticationError,
+    403: errors.AccessDeniedError,
+    404: errors.NotFoundError,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer as it arrived, secrets removed."""
+    """An answer as it arrived."""
 
     status_code: int
     headers: Headers
     body: bytes
     body_truncated: bool
+    redact: Callable[[bytes], bytes] = bytes
+    """Takes the secrets out of a body that is to be shown. What the answer means is decided before."""
 
 
 def is_sent(answer: Answer) -> bool:
@@ -45,49 +39,50 @@ def is_sent(answer: Answer) -> bool:
     return answer.status_code == 200 and not answer.body_truncated and is_ok(200, answer.body)
 
 
-def error_of(answer: Answer, quota: Quota | None) -> ApiError:
+def error_of(answer: Answer, quota: Quota | None) -> errors.ApiError:
     """Return the error that an answer other than "sent" stands for."""
-    items = read_errors(answer.body)
+    body = answer.redact(answer.body)
+    items = read_errors(body)
     kind = _kind(answer, items, quota)
     error = kind._because(_sentence(answer, items))
     error.status_code = answer.status_code
     error.errors = items
     error.trace_id = answer.headers.get("traceparent")
     error.quota = quota
-    error.body, error.body_truncated = answer.body, answer.body_truncated
+    error.body, error.body_truncated = body, answer.body_truncated
     error.headers = answer.headers
-    if isinstance(error, QuotaExceededError) and quota is not None:
+    if isinstance(error, errors.QuotaExceededError) and quota is not None:
         error.resets_at = quota.resets_at
     return error
 
 
-def _kind(answer: Answer, items: Iterable[ApiErrorItem], quota: Quota | None) -> type[ApiError]:
+def _kind(answer: Answer, items: Iterable[errors.ApiErrorItem], quota: Quota | None) -> type[errors.ApiError]:
     status = answer.status_code
     if status in _DOCUMENTED:
         return _DOCUMENTED[status]
     if status == 420:
         return _kind_of_limit(items, quota)
     if status == 499 or 500 <= status < 600:
-        return ServerError
+        return errors.ServerError
     # 303 is the usual answer after a POST was processed (RFC 9110, section 15.4.4); any other 3xx asks to send it
     # elsewhere, or says that nothing was done.
     if 300 <= status < 500 and status != 303:
-        return UnexpectedRefusalError
-    return UnclearResponseError
+        return errors.UnexpectedRefusalError
+    return errors.UnclearResponseError
 
 
-def _kind_of_limit(items: Iterable[ApiErrorItem], quota: Quota | None) -> type[RateLimitError]:
+def _kind_of_limit(items: Iterable[errors.ApiErrorItem], quota: Quota | None) -> type[errors.RateLimitError]:
     if quota is not None and quota.remaining == 0 and quota.resets_at is not None:
-        return QuotaExceededError
+        return errors.QuotaExceededError
     # Some of the allowance is left, so it cannot be that limit. Without headers the wording is the only hint there is.
     if quota is not None and quota.remaining:
-        return ParallelLimitError
+        return errors.ParallelLimitError
     if any("parallel" in (item.message or "").lower() for item in items):
-        return ParallelLimitError
-    return RateLimitError
+        return errors.ParallelLimitError
+    return errors.RateLimitError
 
 
-def read_errors(body: bytes) -> tuple[ApiErrorItem, ...]:
+def read_errors(body: bytes) -> tuple[errors.ApiErrorItem, ...]:
     """Return every code and message that can be read of an answer's body, whatever else is wrong with it."""
     try:
         document = json.loads(body.decode("utf-8-sig", errors="replace"))
@@ -97,11 +92,11 @@ def read_errors(body: bytes) -> tuple[ApiErrorItem, ...]:
     items = []
     for entry in listed if isinstance(listed, list) else [listed]:
         if isinstance(entry, str):
-            items.append(ApiErrorItem(None, entry))
+            items.append(errors.ApiErrorItem(None, entry))
         elif isinstance(entry, dict):
             code, message = _text(entry.get("code")), _text(entry.get("message"))
             if code is not None or message is not None:
-                items.append(ApiErrorItem(code, message))
+                items.append(errors.ApiErrorItem(code, message))
     return tuple(items)
 
 
@@ -114,7 +109,7 @@ def _text(value: object) -> str | None:
         return None
 
 
-def _sentence(answer: Answer, items: tuple[ApiErrorItem, ...]) -> str:
+def _sentence(answer: Answer, items: tuple[errors.ApiErrorItem, ...]) -> str:
     said = "; ".join(": ".join(part for part in item if part) for item in items[:5])
     sentence = f"Market answered {answer.status_code}"
     if said:

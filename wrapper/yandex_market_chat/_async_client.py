@@ -6,23 +6,24 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import httpx
 
-from ._answer import Answer
-from ._base_client import BaseClient, Progress, reporter
-from ._config import Timeout
-from ._delivery import Attempt, deliver, out_of_time
-from ._exchange import Exchange, Failure
-from ._file import File, FileLike, read_stream
+from ._base_client import BaseClient, Progress
+from ._delivery import Outcome, Pause, deliver, out_of_time
+from ._exchange import Exchange
+from ._file import FileLike, read_stream
+from ._options import Timeout
 from ._send import Send, SentFile
 from ._tls import is_ready
 from ._transport import make_async_transport
+
+T = TypeVar("T")
 
 
 class AsyncChatClient(BaseClient):
@@ -97,89 +98,69 @@ class AsyncChatClient(BaseClient):
 
         Source: https://yandex.ru/dev/market/partner-api/doc/ru/reference/chats/sendFileToChat
         """
-        # One frame of ours stays in the traceback of an error; those below it, with the content of the file, do not.
+        # This frame stays in the traceback of an error; those below it, which hold the content of the file, do not.
         with Send(time.monotonic) as send:
-            return await self._send(send, file, business_id, chat_id, name, content_type, timeout, on_progress)
+            order = (send, file, business_id, chat_id, name, content_type, timeout, on_progress)
+            if isinstance(file, str | os.PathLike):  # a look at a path may wait for a disk
+                await _in_thread(self._begin, *order)
+            else:
+                self._begin(*order)
+            return await self._deliver(send)
 
-    async def _send(
-        self,
-        send: Send,
-        file: FileLike | AsyncIterable[bytes],
-        business_id: int,
-        chat_id: int,
-        name: str | None,
-        content_type: str | None,
-        timeout: Timeout | float | None,
-        on_progress: Progress | None,
-    ) -> SentFile:
-        self._address(send, business_id, chat_id)
-        limits = self._config.timeout.but(timeout)
-        deadline = send.started + (math.inf if limits.total is None else limits.total)
-        if isinstance(file, str | os.PathLike):  # a look at a path may wait for a disk
-            found = await asyncio.to_thread(self._look_at, send, file, name, content_type)
-        else:
-            found = self._look_at(send, file, name, content_type)
+    async def _deliver(self, send: Send) -> SentFile:
         places = self._places
         place = places.ask(send.business_id)
         try:
-            content = await self._content(place, found, deadline)
+            content = await self._content(send, place)
             send.size = len(content)
             transport = await self._connections()
-            steps = deliver(send, self._rules, deadline)
-            outcome: Answer | Failure | None = None
-            while True:
-                try:
-                    step = steps.send(outcome)
-                except StopIteration as end:
-                    sent: SentFile = end.value
-                    return sent
-                if isinstance(step, Attempt):
-                    exchange = send.exchange = Exchange(self._config.credentials)
-                    request = self._request(send, exchange, content, limits, reporter(send, on_progress))
-                    request.extensions["trace"] = exchange.atrace
-                    await self._exchange(transport, request, exchange, deadline)
-                    send.exchange = None
-                    outcome = exchange.outcome()
-                else:
+            steps = deliver(send, self._rules, send.deadline)
+            outcome: Outcome | None = None
+            while not isinstance(step := steps.send(outcome), SentFile):
+                if isinstance(step, Pause):
                     await asyncio.sleep(step.seconds)
                     outcome = None
+                else:
+                    outcome = await self._attempt(transport, send, content)
+            return step
         finally:
             places.give_back(send.business_id, place)
             await self._close_if_done()
 
-    async def _content(self, place: Future[None], found: File, deadline: float) -> bytes:
+    async def _content(self, send: Send, place: Future[None]) -> bytes:
         """Return the content of the file, read when a place has been given."""
-        limit = self._config.max_file_size
-        until = asyncio.timeout(_left(deadline))
+        file, limit = send.file, self._config.max_file_size
+        until = asyncio.timeout(_left(send.deadline))
         try:
             async with until:
                 if not place.done():
                     await asyncio.wrap_future(place)
                 self._check_usable()
-                if found.stream is not None:
-                    return await read_stream(found.stream, limit)
-                assert found.read is not None  # noqa: S101  one of the two is there
-                return found.read(limit) if found.in_memory else await asyncio.to_thread(found.read, limit)
+                if file is not None and file.stream is not None:
+                    return await read_stream(file.stream, limit)
+                assert file is not None and file.read is not None  # noqa: S101, PT018  one of the two is there
+                return file.read(limit) if file.in_memory else await _in_thread(file.read, limit)
         except TimeoutError:
             if not until.expired():  # the reader's own
                 raise
         raise out_of_time(f"while the send waited for {'the file' if place.done() else 'others of this business'}")
 
-    async def _exchange(
-        self, transport: httpx.AsyncHTTPTransport, request: httpx.Request, exchange: Exchange, deadline: float
-    ) -> None:
+    async def _attempt(self, transport: httpx.AsyncHTTPTransport, send: Send, content: bytes) -> Outcome:
+        exchange = send.exchange = Exchange(self._config.credentials)
         try:
-            async with asyncio.timeout(_left(deadline)):
-                response = await transport.handle_async_request(request)
+            async with asyncio.timeout(_left(send.deadline)):
+                response = await transport.handle_async_request(self._request(send, content, exchange.atrace))
                 try:
                     exchange.answered(response)
-                    async for chunk in response.stream:  # type: ignore[union-attr]  # of an async transport it is an async one
+                    async for chunk in response.stream:  # type: ignore[union-attr]  # of an async transport: async
                         if not exchange.wants_more(chunk):
                             break
                 finally:
                     await response.aclose()
         except Exception as error:  # of whatever kind: what it means for the file must be said
             exchange.failed(error)
+        send.exchange = None
+        return exchange.outcome()
 
     def _forget_connections(self) -> None:
         # A connection belongs to the loop that it was opened in.
@@ -214,6 +195,24 @@ class AsyncChatClient(BaseClient):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+async def _in_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """Call it in a thread. What it raises is handed over as it is.
+
+    asyncio would make another TimeoutError of it, and wait for ever after a StopIteration.
+    """
+
+    def call() -> tuple[T, None] | tuple[None, BaseException]:
+        try:
+            return function(*arguments), None
+        except BaseException as error:
+            return None, error
+
+    result, error = await asyncio.to_thread(call)
+    if error is not None:
+        raise error
+    return cast(T, result)
 
 
 def _left(deadline: float) -> float | None:

@@ -5,22 +5,25 @@ from __future__ import annotations
 import os
 import ssl
 import time
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 
 from ._api import build_request
-from ._config import RetryPolicy, Timeout, configure, refuse
+from ._config import Config
 from ._delivery import Rules
-from ._exchange import Exchange
-from ._file import File, FileLike, look_at
+from ._file import FileLike, look_at, name_and_type
+from ._options import RetryPolicy, Timeout, refuse
 from ._places import Places
 from ._quota import Allowances, Quota
 from ._send import Send, logger
 from ._version import __version__
 
 Progress = Callable[[int, int], object]
+Trace = Callable[[str, dict[str, Any]], None]
+AsyncTrace = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 LARGEST_ID = 2**63 - 1  # int64 in the contract
 
@@ -43,25 +46,11 @@ class BaseClient:
         verify: bool | str | os.PathLike[str] | ssl.SSLContext = True,
         proxy: str | None = None,
     ) -> None:
-        self._config = configure(
-            api_key=api_key,
-            oauth_token=oauth_token,
-            base_url=base_url,
-            timeout=timeout,
-            retry=retry,
-            max_file_size=max_file_size,
-            max_parallel=max_parallel,
-            integration=integration,
-            keep_alive=keep_alive,
-            verify=verify,
-            proxy=proxy,
-        )
+        told = (api_key, oauth_token, base_url, timeout, retry, max_file_size, max_parallel, integration, keep_alive)
+        self._config = Config(*told, verify, proxy)
         self._allowances = Allowances()
         self._rules = Rules(
-            retry=self._config.retry,
-            allowances=self._allowances,
-            clock=time.monotonic,
-            today=lambda: datetime.now(UTC),
+            retry=self._config.retry, allowances=self._allowances, clock=time.monotonic, today=lambda: datetime.now(UTC)
         )
         self._closed = False
         self._start_anew()
@@ -95,21 +84,31 @@ class BaseClient:
         """
         return self._allowances.of(_checked_id("business_id", business_id))
 
-    def _address(self, send: Send, business_id: int, chat_id: int) -> None:
+    def _begin(
+        self,
+        send: Send,
+        file: FileLike | AsyncIterable[bytes],
+        business_id: int,
+        chat_id: int,
+        name: str | None,
+        content_type: str | None,
+        timeout: Timeout | float | None,
+        on_progress: Progress | None,
+    ) -> None:
+        """Check all that can be checked before the send's turn comes."""
         self._check_usable()
         send.business_id = _checked_id("business_id", business_id)
         send.chat_id = _checked_id("chat_id", chat_id)
+        send.timeout = self._config.timeout.but(timeout)
+        if send.timeout.total is not None:
+            send.deadline = send.started + send.timeout.total
+        send.name, send.content_type = name_and_type(file, name, content_type)
+        send.file = look_at(file, self._config.max_file_size)
+        send.size = send.file.size or 0
+        if on_progress is not None:
+            send.on_sent = _reporter(send, on_progress)
 
-    def _look_at(
-        self, send: Send, file: FileLike | AsyncIterable[bytes], name: str | None, content_type: str | None
-    ) -> File:
-        found = look_at(file, name, content_type, self._config.max_file_size)
-        send.name, send.content_type, send.size = found.name, found.content_type, found.size or 0
-        return found
-
-    def _request(
-        self, send: Send, exchange: Exchange, content: bytes, timeout: Timeout, on_sent: Callable[[int], None] | None
-    ) -> httpx.Request:
+    def _request(self, send: Send, content: bytes, trace: Trace | AsyncTrace) -> httpx.Request:
         name, value = self._config.credentials.header()
         headers = {
             name: value,
@@ -129,10 +128,10 @@ class BaseClient:
             content=content,
             name=send.name,
             content_type=send.content_type,
-            on_sent=on_sent,
+            on_sent=send.on_sent,
             extensions={
-                "timeout": {"connect": timeout.connect, "read": timeout.read, "write": timeout.write},
-                "trace": exchange.trace,
+                "timeout": {name: getattr(send.timeout, name) for name in ("connect", "read", "write")},
+                "trace": trace,
             },
         )
 
@@ -148,11 +147,8 @@ def _checked_id(name: str, value: object) -> int:
     return value
 
 
-def reporter(send: Send, on_progress: Progress | None) -> Callable[[int], None] | None:
-    """Return what the body of a request calls with the bytes of the file that have been written so far."""
-    if on_progress is None:
-        return None
-    report, failed = on_progress, False
+def _reporter(send: Send, report: Progress) -> Callable[[int], None]:
+    failed = False
 
     def on_sent(sent: int) -> None:
         nonlocal failed

@@ -11,13 +11,12 @@ from typing import Self
 
 import httpx
 
-from ._answer import Answer
-from ._base_client import BaseClient, Progress, reporter
-from ._config import Timeout, refuse
-from ._delivery import Attempt, deliver, out_of_time
-from ._exchange import Exchange, Failure
-from ._file import FileLike
+from ._base_client import BaseClient, Progress
+from ._delivery import Outcome, Pause, deliver, out_of_time
+from ._exchange import Exchange
+from ._file import FileLike, raise_invalid
 from ._network import deadline as network_deadline
+from ._options import Timeout
 from ._send import Send, SentFile
 from ._transport import make_transport
 
@@ -93,72 +92,49 @@ class ChatClient(BaseClient):
 
         Source: https://yandex.ru/dev/market/partner-api/doc/ru/reference/chats/sendFileToChat
         """
-        # One frame of ours stays in the traceback of an error; those below it, with the content of the file, do not.
+        # This frame stays in the traceback of an error; those below it, which hold the content of the file, do not.
         with Send(time.monotonic) as send:
-            return self._send(send, file, business_id, chat_id, name, content_type, timeout, on_progress)
+            self._begin(send, file, business_id, chat_id, name, content_type, timeout, on_progress)
+            return self._deliver(send)
 
-    def _send(
-        self,
-        send: Send,
-        file: FileLike,
-        business_id: int,
-        chat_id: int,
-        name: str | None,
-        content_type: str | None,
-        timeout: Timeout | float | None,
-        on_progress: Progress | None,
-    ) -> SentFile:
-        self._address(send, business_id, chat_id)
-        limits = self._config.timeout.but(timeout)
-        deadline = send.started + (math.inf if limits.total is None else limits.total)
-        found = self._look_at(send, file, name, content_type)
-        if found.read is None:
-            refuse("file is an async iterator; only AsyncChatClient can read one.")
+    def _deliver(self, send: Send) -> SentFile:
+        if send.file is None or send.file.read is None:
+            raise_invalid("file is an async iterator; only AsyncChatClient can read one.")
         places = self._places
         place = places.ask(send.business_id)
         try:
-            self._wait_for(place, deadline)
-            self._check_usable()
-            content = found.read(self._config.max_file_size)
+            self._wait_for(place, send.deadline)
+            content = send.file.read(self._config.max_file_size)
             send.size = len(content)
             transport = self._connections()
-            steps = deliver(send, self._rules, deadline)
-            outcome: Answer | Failure | None = None
-            while True:
-                try:
-                    step = steps.send(outcome)
-                except StopIteration as end:
-                    sent: SentFile = end.value
-                    return sent
-                if isinstance(step, Attempt):
-                    exchange = send.exchange = Exchange(self._config.credentials)
-                    request = self._request(send, exchange, content, limits, reporter(send, on_progress))
-                    self._exchange(transport, request, exchange, deadline)
-                    send.exchange = None
-                    outcome = exchange.outcome()
-                else:
+            steps = deliver(send, self._rules, send.deadline)
+            outcome: Outcome | None = None
+            while not isinstance(step := steps.send(outcome), SentFile):
+                if isinstance(step, Pause):
                     time.sleep(step.seconds)
                     outcome = None
+                else:
+                    outcome = self._attempt(transport, send, content)
+            return step
         finally:
             places.give_back(send.business_id, place)
             self._close_if_done()
 
     def _wait_for(self, place: Future[None], deadline: float) -> None:
-        left = deadline - time.monotonic()
+        in_time = True
         try:
-            place.result(None if left == math.inf else max(0.0, left))
-            in_time = True
+            place.result(None if deadline == math.inf else max(0.0, deadline - time.monotonic()))
         except TimeoutError:
             in_time = False
         if not in_time:
             raise out_of_time("while the send waited for others of this business to end (max_parallel)")
+        self._check_usable()
 
-    def _exchange(
-        self, transport: httpx.HTTPTransport, request: httpx.Request, exchange: Exchange, deadline: float
-    ) -> None:
-        token = network_deadline.set(deadline)
+    def _attempt(self, transport: httpx.HTTPTransport, send: Send, content: bytes) -> Outcome:
+        exchange = send.exchange = Exchange(self._config.credentials)
+        token = network_deadline.set(send.deadline)
         try:
-            response = transport.handle_request(request)
+            response = transport.handle_request(self._request(send, content, exchange.trace))
             try:
                 exchange.answered(response)
                 for chunk in response.stream:  # type: ignore[union-attr]  # of a sync transport it is a sync one
@@ -170,6 +146,8 @@ class ChatClient(BaseClient):
             exchange.failed(error)
         finally:
             network_deadline.reset(token)
+        send.exchange = None
+        return exchange.outcome()
 
     def _forget_connections(self) -> None:
         self._lock = threading.Lock()

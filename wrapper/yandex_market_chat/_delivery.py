@@ -1,7 +1,7 @@
 """The decision core: what follows from what happened. Plain code, no I/O, the same for sync and async.
 
 `deliver` is a generator. It yields what is to be done next, an `Attempt` or a `Pause`, and is told what came of it: an
-`Answer` or a `Failure` for an attempt, nothing for a pause. It ends with a `SentFile`, or raises the error of the send.
+`Answer` or a `Failure` for an attempt, nothing for a pause. The last it yields is a `SentFile`, or it raises the error.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ._answer import Answer, error_of, is_sent
-from ._config import RetryPolicy
 from ._errors import (
     ChatError,
     ConnectionFailedError,
@@ -23,6 +22,7 @@ from ._errors import (
     WaitTimeoutError,
 )
 from ._exchange import Failure
+from ._options import RetryPolicy
 from ._quota import Allowances, Quota, read_quota
 from ._send import Send, SentFile, logger
 
@@ -44,7 +44,8 @@ class Pause:
     seconds: float
 
 
-Steps = Generator[Attempt | Pause, Answer | Failure | None, SentFile]
+Outcome = Answer | Failure
+Steps = Generator[Attempt | Pause | SentFile, Outcome | None, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps:
             rules.allowances.learn(send.business_id, quota, seconds, rules.clock())
             _log(send, "attempt %d: answered %d", send.attempts, outcome.status_code, status_code=outcome.status_code)
             if is_sent(outcome):
-                return _sent(send, outcome, quota)
+                yield _sent(send, outcome, quota)
+                return
             last, final = error_of(outcome, quota), False
         else:
             assert isinstance(outcome, Failure)  # noqa: S101  the driver's part of the bargain

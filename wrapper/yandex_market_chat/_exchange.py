@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from ._answer import KEPT_BODY, Answer, printable
-from ._config import Credentials
+from ._credentials import Credentials
 from ._errors import ChatError, ConnectionFailedError, ConnectionLostError, DeliveryUnknownError, ResponseTimeoutError
 from ._headers import Headers
 
@@ -83,10 +83,8 @@ class Exchange:
         if self._failure is not None:
             return self._failure
         redact = self._credentials.redact
-        headers = Headers.from_raw(self._headers)
-        headers = Headers((name, redact(value)) for name, value in headers.items())
-        body = self._credentials.redact_bytes(bytes(self._body[:KEPT_BODY]))
-        return Answer(self._status, headers, body, self._truncated)
+        headers = Headers((name.decode("latin-1"), redact(value).decode("latin-1")) for name, value in self._headers)
+        return Answer(self._status, headers, bytes(self._body[:KEPT_BODY]), self._truncated, redact)
 
     def _failure_of(self, error: Exception) -> Failure:
         text = printable(self._credentials.redact(_describe(error)))

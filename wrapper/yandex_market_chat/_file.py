@@ -9,12 +9,14 @@ import os
 import stat
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
+from functools import partial
+from inspect import iscoroutinefunction
 from io import BytesIO, TextIOBase
 from typing import NoReturn, Protocol, runtime_checkable
 
-from ._config import refuse
 from ._errors import ChatError, EmptyFileError, FileTooLargeError, InvalidFileError
 from ._file_name import clean_name, default_name, guess_type, is_content_type
+from ._options import refuse
 
 
 @runtime_checkable
@@ -33,8 +35,6 @@ FileLike = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryReade
 class File:
     """A file that may be sent: looked at, not read."""
 
-    name: str
-    content_type: str
     size: int | None
     """In bytes, where it is known before reading."""
     read: Callable[[int], bytes] | None
@@ -44,43 +44,43 @@ class File:
     """Whether reading cannot block."""
 
 
-def look_at(file: FileLike | AsyncIterable[bytes], name: str | None, content_type: str | None, limit: int) -> File:
+def name_and_type(file: object, name: str | None, content_type: str | None) -> tuple[str, str]:
+    """Return the name and the type that are sent.
+
+    Raises:
+        InvalidRequestError: they were given, and cannot be sent.
+    """
+    if name is not None and not isinstance(name, str):
+        refuse(f"name must be a str, not {type(name).__name__}.")
+    if content_type is not None and not (isinstance(content_type, str) and is_content_type(content_type)):
+        refuse(f"content_type must be like 'application/pdf', in printable ASCII, not {content_type!r:.100}.")
+    sent = clean_name(name or _own_name(file))
+    content_type = content_type or guess_type(sent)
+    return sent or default_name(content_type), content_type
+
+
+def look_at(file: FileLike | AsyncIterable[bytes], limit: int) -> File:
     """Check all that can be checked of a file without reading it.
 
     Raises:
-        InvalidFileError: it is no file that can be sent, or already known to be too large.
-        InvalidRequestError: the name or the type cannot be sent.
+        InvalidFileError: it is no file that can be sent, or already known to be too large or empty.
         OSError: the path is missing or forbidden.
     """
-    own_name: str | None = None
-    size: int | None = None
-    read: Callable[[int], bytes] | None = None
-    stream: AsyncIterable[bytes] | None = None
-    in_memory = False
     if isinstance(file, str | os.PathLike):
-        own_name = os.fsdecode(file)
-        size = _size_of_path(own_name)
-        path = own_name
-        read = lambda limit: _read_path(path, limit)  # noqa: E731
-    elif isinstance(file, bytes | bytearray | memoryview):
-        content, in_memory = file, True
-        size = _size_of_memory(content)
-        read = lambda limit: _checked(bytes(content), limit)  # noqa: E731
-    elif isinstance(file, BinaryReader):
+        path = os.fsdecode(file)
+        return File(_within(_size_of_path(path), limit), partial(_read_path, path), None, in_memory=False)
+    if isinstance(file, bytes | bytearray | memoryview):
+        content = file
+        return File(_within(_size_of_memory(content), limit), partial(_copy, content), None, in_memory=True)
+    if isinstance(file, BinaryReader) and not iscoroutinefunction(file.read):
         _check_reader(file)
-        own_name = _name_of(file)
-        reader, in_memory = file, isinstance(file, BytesIO)
-        read = lambda limit: _read_all(reader, limit)  # noqa: E731
-    elif isinstance(file, AsyncIterable):
-        stream = file
-    else:
-        raise_invalid(f"file must be a path, bytes or an open binary file, not {type(file).__name__}.")
-    if size is not None and size > limit:
-        raise _too_large(limit, size)
-    if in_memory and size == 0:
-        raise _empty()
-    sent_name, sent_type = _name_and_type(own_name, name, content_type)
-    return File(sent_name, sent_type, size, read, stream, in_memory)
+        return File(None, partial(_read_all, file), None, in_memory=isinstance(file, BytesIO))
+    if isinstance(file, AsyncIterable):
+        return File(None, None, file, in_memory=False)
+    what = "not one whose read() is a coroutine" if isinstance(file, BinaryReader) else f"not {type(file).__name__}"
+    return raise_invalid(
+        f"file must be a path, bytes, an open binary file or (AsyncChatClient) an async iterator, {what}."
+    )
 
 
 async def read_stream(stream: AsyncIterable[bytes], limit: int) -> bytes:
@@ -89,10 +89,10 @@ async def read_stream(stream: AsyncIterable[bytes], limit: int) -> bytes:
     async for chunk in stream:
         _check_chunk(chunk)
         chunks.append(bytes(chunk))
-        size += len(chunk)
+        size += len(chunks[-1])
         if size > limit:
             break
-    return _checked(_joined(chunks), limit)
+    return _checked(chunks, limit)
 
 
 def raise_invalid(reason: str) -> NoReturn:
@@ -100,33 +100,25 @@ def raise_invalid(reason: str) -> NoReturn:
     raise InvalidFileError._because(reason)
 
 
-def _name_and_type(own_name: str | None, name: str | None, content_type: str | None) -> tuple[str, str]:
-    if name is not None and not isinstance(name, str):
-        refuse(f"name must be a str, not {type(name).__name__}.")
-    if content_type is not None and not (isinstance(content_type, str) and is_content_type(content_type)):
-        refuse(f"content_type must be like 'application/pdf', in printable ASCII, not {content_type!r:.100}.")
-    sent = clean_name(name or own_name or "")
-    content_type = content_type or guess_type(sent)
-    return sent or default_name(content_type), content_type
-
-
-def _name_of(reader: BinaryReader) -> str | None:
-    name = getattr(reader, "name", None)
+def _own_name(file: object) -> str:
+    if isinstance(file, str | os.PathLike):
+        return os.fsdecode(file)
+    name = getattr(file, "name", None)
     if isinstance(name, bytes):
         name = os.fsdecode(name)
     # A descriptor's number, "<stdin>" and the like are no names.
     if not isinstance(name, str) or name.startswith("<"):
-        return None
+        return ""
     # What is read from gzip.open("table.csv.gz") is table.csv.
-    packed = {"gzip": ".gz", "bz2": ".bz2", "lzma": ".xz", "_compression": "", "compression._common": ""}
-    return name.removesuffix(packed.get(type(reader).__module__, ""))
+    return name.removesuffix({"gzip": ".gz", "bz2": ".bz2", "lzma": ".xz"}.get(type(file).__module__, ""))
 
 
-def _size_of_path(path: str) -> int | None:
+def _size_of_path(path: str) -> int:
+    found = None
     try:
         found = os.stat(path)
     except ValueError:  # a NUL character, or what the file system cannot encode
-        found = None
+        pass
     if found is None:
         raise_invalid(f"{path!r:.300} cannot be a path.")
     _check_regular(found.st_mode, path)
@@ -151,14 +143,17 @@ def _read_path(path: str, limit: int) -> bytes:
         return _read_all(file, limit, first=min(found.st_size, limit) + 1)
 
 
-def _size_of_memory(content: bytes | bytearray | memoryview) -> int | None:
-    if not isinstance(content, memoryview):
-        return len(content)
+def _size_of_memory(content: bytes | bytearray | memoryview) -> int:
     try:
-        return content.nbytes
+        return memoryview(content).nbytes
     except ValueError:
         pass
-    raise_invalid("The memoryview has been released.")
+    return raise_invalid("The memoryview has been released.")
+
+
+def _copy(content: bytes | bytearray | memoryview, limit: int) -> bytes:
+    _size_of_memory(content)  # it may have been released while the send waited for its turn
+    return _checked([bytes(content)], limit)
 
 
 def _check_reader(reader: BinaryReader) -> None:
@@ -180,9 +175,9 @@ def _read_all(reader: BinaryReader, limit: int, first: int | None = None) -> byt
         if not chunk:
             break
         chunks.append(bytes(chunk))
-        size += len(chunk)
+        size += len(chunks[-1])
         first = None
-    return _checked(_joined(chunks), limit)
+    return _checked(chunks, limit)
 
 
 def _check_chunk(chunk: object) -> None:
@@ -192,23 +187,22 @@ def _check_chunk(chunk: object) -> None:
         raise_invalid(f"The file gives {type(chunk).__name__}, not bytes, when it is read.")
 
 
-def _joined(chunks: list[bytes]) -> bytes:
+def _checked(chunks: list[bytes], limit: int) -> bytes:
+    size = sum(map(len, chunks))
+    _within(size, limit)
+    if not size:
+        raise _empty()
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _checked(content: bytes, limit: int) -> bytes:
-    if len(content) > limit:
-        raise _too_large(limit)
-    if not content:
-        raise _empty()
-    return content
-
-
-def _too_large(limit: int, size: int | None = None) -> ChatError:
-    has = "more" if size is None else f"{size} bytes, more"
-    error = FileTooLargeError._because(f"The file has {has} than the {limit} bytes that are the limit (max_file_size).")
-    error.limit, error.size = limit, size
-    return error
+def _within(size: int, limit: int) -> int:
+    if size > limit:
+        error = FileTooLargeError._because(
+            f"The file has more than the {limit} bytes that are the limit (max_file_size)."
+        )
+        error.limit, error.size = limit, size
+        raise error
+    return size
 
 
 def _empty() -> ChatError:

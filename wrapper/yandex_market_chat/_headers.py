@@ -17,11 +17,6 @@ class Headers(Mapping[str, str]):
             joined[key] = f"{joined[key]}, {value}" if key in joined else value
         self._items = joined
 
-    @classmethod
-    def from_raw(cls, raw: Iterable[tuple[bytes, bytes]]) -> Headers:
-        """Return the headers that stood on the wire; bytes beyond ASCII are kept one to one as Latin-1."""
-        return cls((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw)
-
     def __getitem__(self, name: str) -> str:
         return self._items[name.lower()]
 

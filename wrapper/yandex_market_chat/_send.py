@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 
 from ._errors import ChatError, DeliveryUnknownError
 from ._exchange import Exchange
+from ._file import File
+from ._options import Timeout
 from ._quota import Quota
 
 logger = logging.getLogger("yandex_market_chat")
@@ -49,6 +52,10 @@ class Send:
     content_type: str = ""
     attempts: int = 0
     unknown_attempts: int = 0
+    file: File | None = field(default=None, repr=False)
+    timeout: Timeout = Timeout()  # noqa: RUF009  frozen
+    deadline: float = math.inf
+    on_sent: Callable[[int], None] | None = field(default=None, repr=False)
     exchange: Exchange | None = field(default=None, repr=False)  # while an attempt is under way
     started: float = field(init=False)
 

@@ -8,7 +8,7 @@ import threading
 
 import httpx
 
-from ._config import refuse
+from ._options import refuse
 
 _lock = threading.Lock()
 _contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
@@ -44,14 +44,6 @@ def context_for(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext:
         where = verify if isinstance(verify, str) else "see SSL_CERT_FILE and SSL_CERT_DIR"
         refuse(f"The certificates to trust cannot be loaded ({where}): {problem}.")
     return _contexts[key]
-
-
-def unused_context() -> ssl.SSLContext:
-    """Return a context that no connection will use: without one httpx would read certificates for plain HTTP too."""
-    with _lock:
-        if () not in _contexts:
-            _contexts[()] = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return _contexts[()]
 
 
 def _key(verify: bool | str) -> tuple[object, ...]:

@@ -7,12 +7,13 @@ import httpx
 
 from ._config import Config
 from ._network import BoundedBackend
-from ._tls import context_for, unused_context
+from ._tls import context_for
 
 
 def _arguments(config: Config) -> dict[str, object]:
     """Return what both colours of transport take. Slow when a TLS context has to be made: see `_tls.is_ready`."""
-    context = context_for(config.verify) if config.uses_tls else unused_context()
+    # Without a context httpx would read certificates for plain HTTP too; one that trusts anyone needs none.
+    context = context_for(config.verify if config.uses_tls else False)
     proxy = None
     if config.proxy is not None:
         own_context = context if config.proxy.startswith("https:") else None

@@ -1,0 +1,101 @@
+"""The README's table of outcomes, held row by row against the classes and against a server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import yandex_market_chat
+from yandex_market_chat import ChatError, DeliveryUnknownError, NotSentError, RetryPolicy, SentFile
+from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
+
+from .conftest import Chat
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ROW = re.compile(r"^\| `(\w+)` \| (.+) \| (sent|not sent|unknown) \| (.*) \|$", re.MULTILINE)
+ROWS = {name: (when, fate, repeated) for name, when, fate, repeated in ROW.findall(README)}
+
+SPENT = {
+    "X-RateLimit-Resource-Limit": "1000",
+    "X-RateLimit-Resource-Remaining": "0",
+    "X-RateLimit-Resource-Until": "Thu, 10 Jul 2018 00:42:42 GMT",
+    "Date": "Tue, 10 Jul 2018 00:12:42 GMT",
+}
+
+Provoke = Callable[[MockServer], dict[str, Any]]
+
+
+def answer(status: int, **arguments: Any) -> Provoke:
+    def script(server: MockServer) -> dict[str, Any]:
+        for _ in range(2):
+            server.script(Answer(status=status, **arguments))
+        return {}
+
+    return script
+
+
+def fault(name: str) -> Provoke:
+    def script(server: MockServer) -> dict[str, Any]:
+        server.script(SCENARIOS[name], SCENARIOS[name])
+        return {}
+
+    return script
+
+
+HOW: dict[str, Provoke] = {
+    "SentFile": lambda server: {},
+    "InvalidRequestError": lambda server: {"business_id": 0},
+    "InvalidFileError": lambda server: {"file": Path(__file__).parent},
+    "EmptyFileError": lambda server: {"file": b""},
+    "FileTooLargeError": lambda server: {"file": bytes(5 * 1024 * 1024 + 1)},
+    "ConnectionFailedError": lambda server: {"base_url": "http://127.0.0.1:1"},
+    "WaitTimeoutError": lambda server: {"timeout": 1e-9},
+    "BadRequestError": answer(400),
+    "AuthenticationError": answer(401),
+    "AccessDeniedError": answer(403),
+    "NotFoundError": answer(404),
+    "ParallelLimitError": answer(420, example="parallel"),
+    "QuotaExceededError": answer(420, example="resource", headers=SPENT),
+    "RateLimitError": answer(420, body={"status": "ERROR"}),
+    "UnexpectedRefusalError": answer(302, off_contract=True, headers={"Location": "/elsewhere"}),
+    "ConnectionLostError": fault("drop-after-body"),
+    "ResponseTimeoutError": lambda server: (
+        server.script(*[Fault(cut="silence", at="after-body")] * 2) or {"timeout": yandex_market_chat.Timeout(read=0.1)}
+    ),
+    "ServerError": answer(500),
+    "UnclearResponseError": answer(200, body={"status": "ERROR"}),
+}
+
+
+def test_the_table_names_every_outcome() -> None:
+    bases = {"ChatError", "NotSentError", "DeliveryUnknownError", "ApiError", "UnexpectedResponseError"}
+    errors = {name for name in yandex_market_chat.__all__ if name.endswith("Error")} - bases
+    assert set(ROWS) == errors | {"SentFile"} == set(HOW)
+
+
+@pytest.mark.parametrize("name", HOW)
+def test_an_outcome_is_as_the_table_says(colour: str, server: MockServer, name: str) -> None:
+    _, fate, repeated = ROWS[name]
+    given = {"base_url": server.base_url, "file": b"x"} | HOW[name](server)
+    policy = RetryPolicy(attempts=2)
+    with Chat(colour, api_key=server.api_key, base_url=given.pop("base_url"), retry=policy) as chat:
+        if fate == "sent":
+            assert isinstance(chat.send(**given), SentFile)
+            return
+        with pytest.raises(ChatError) as caught:
+            chat.send(**given)
+    error = caught.value
+    assert type(error).__name__ == name
+    assert isinstance(error, NotSentError) == (fate == "not sent")
+    assert isinstance(error, DeliveryUnknownError) == (fate == "unknown")
+    if error.attempts:
+        # The reset of the spent allowance lies behind the total here, so that one is not waited for.
+        expected = 2 if repeated.startswith("yes") and name != "QuotaExceededError" else 1
+        assert error.attempts == expected
+    else:
+        assert repeated == "no"
+        assert not server.requests

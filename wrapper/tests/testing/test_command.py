@@ -1,0 +1,126 @@
+"""`python -m yandex_market_chat.testing`, as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    running: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "yandex_market_chat.testing", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+class Told:
+    """What the first two lines say, in the shape that Wire asks for."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout
+        self.base_url = process.stdout.readline().rstrip("\n")
+        self.api_key = process.stdout.readline().rstrip("\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serves_until_it_is_told_to_stop(start: Start, wire_to: Any, tmp_path: Path, number: signal.Signals) -> None:
+    scenario = tmp_path / "scenario.json"
+    scenario.write_text(json.dumps([{"scenario": "gateway-page"}, {"scenario": "silence-after-body"}]))
+    process = start("--scenario", str(scenario))
+    told = Told(process)
+    assert told.base_url.startswith("http://127.0.0.1:")
+    assert told.api_key.startswith("ACMA:")
+    wire = wire_to(told)
+    assert wire.send(wire.request()).status == 502
+    wire.connect().sendall(wire.request())
+    assert process.stdout
+    first = process.stdout.readline()
+    assert "POST /v2/businesses/12345/chats/file/send -> 502; 'invoice.pdf' 8 B; body " in first
+    assert wire.send(wire.request(body=wire.form(name="счёт.pdf"))).status in (200, 502)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=5)
+    assert (process.returncode, err) == (0, "")
+    assert told.api_key not in first + out
+
+
+def test_given_address(start: Start, wire_to: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    told = Told(start("--host", "localhost", "--port", str(port)))
+    assert urlsplit(told.base_url).port == port
+    wire = wire_to(told)
+    assert wire.send(wire.request()).status == 200
+
+
+def fails(process: subprocess.Popen[str]) -> str:
+    """The one sentence that is said, and nothing else."""
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, out) == (2, "")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_port_in_use(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        sentence = fails(start("--port", str(port)))
+    assert f"127.0.0.1:{port}" in sentence
+    assert "in use" in sentence
+
+
+def test_wrong_arguments(start: Start, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text('[{"scenario": "x"}]')
+    processes = [
+        start("--scenario", str(wrong)),
+        start("--scenario", str(tmp_path / "missing.json")),
+        start("--port", "70000"),
+        start("--host", "192.0.2.1"),
+        start("--host", "nowhere.invalid"),
+    ]
+    sentences = [fails(process) for process in processes]
+    assert "entry 1: there is no scenario 'x'" in sentences[0]
+    assert "missing.json" in sentences[1]
+    assert "70000" in sentences[2]
+    assert "192.0.2.1" in sentences[3]
+    assert "nowhere.invalid" in sentences[4]
+
+
+def test_the_package_does_without(tmp_path: Path) -> None:
+    code = "import sys, yandex_market_chat; sys.exit('yandex_market_chat.testing' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=10)
+
+
+def test_public_names() -> None:
+    import yandex_market_chat.testing as testing
+
+    public = {name for name in vars(testing) if not name.startswith("_")}
+    assert public == set(testing.__all__)
+    assert {vars(testing)[name].__module__ for name in public - {"SCENARIOS"}} == {"yandex_market_chat.testing"}

@@ -1,0 +1,72 @@
+"""The secrets of a client: what goes into one request header, and nowhere else."""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import AnyStr, NoReturn
+from urllib.parse import SplitResult, unquote
+
+from ._options import refuse
+
+API_KEY_VARIABLE = "YANDEX_MARKET_API_KEY"
+# A shorter one (a proxy's password can be anything) would stand in texts by chance.
+SHORTEST_SECRET = 6
+
+
+class Credentials:
+    """The key or token of a client, and the password of its proxy.
+
+    Not a dataclass, and slotted: `repr`, `vars`, a debugger's list of locals and pickle show nothing of it.
+    """
+
+    __slots__ = ("_header", "_secrets")
+
+    def __init__(self, api_key: str | None, oauth_token: str | None, proxy: SplitResult | None) -> None:
+        if api_key is not None and oauth_token is not None:
+            refuse("Both api_key and oauth_token were given; pass at most one.")
+        if oauth_token is not None:
+            secret = _checked("oauth_token", oauth_token)
+            self._header = ("Authorization", f"Bearer {secret}")
+        else:
+            source = "api_key" if api_key is not None else f"${API_KEY_VARIABLE}"
+            api_key = os.environ.get(API_KEY_VARIABLE) if api_key is None else api_key
+            if api_key is None:
+                refuse(f"No credentials: pass api_key=..., or set {API_KEY_VARIABLE}.")
+            secret = _checked(source, api_key)
+            self._header = ("Api-Key", secret)
+        secrets = [secret]
+        if proxy is not None and proxy.password:
+            user, password = unquote(proxy.username or ""), unquote(proxy.password)
+            secrets += [password, proxy.password, base64.b64encode(f"{user}:{password}".encode()).decode()]
+        self._secrets = tuple(secret for secret in secrets if len(secret) >= SHORTEST_SECRET)
+
+    def header(self) -> tuple[str, str]:
+        """Return the request header that proves who asks."""
+        return self._header
+
+    def redact(self, text: AnyStr) -> AnyStr:
+        """Return what came from elsewhere without the secrets: a server or proxy may echo what it was sent."""
+        for secret in self._secrets:
+            if isinstance(text, bytes):
+                text = text.replace(secret.encode(), b"[removed]")
+            else:
+                text = text.replace(secret, "[removed]")
+        return text
+
+    def __repr__(self) -> str:
+        return f"<credentials for {self._header[0]}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("credentials cannot be pickled or copied")
+
+
+def _checked(source: str, value: object) -> str:
+    # Never the value in the sentence, not even a part of it.
+    if not isinstance(value, str):
+        refuse(f"{source} must be a str, not {type(value).__name__}.")
+    if not value:
+        refuse(f"{source} is empty.")
+    if any(not "!" <= character <= "~" for character in value):
+        refuse(f"{source} must be printable ASCII without blanks or line breaks (is there a line break at its end?).")
+    return value

@@ -1,0 +1,83 @@
+"""The options of a client that have a type of their own, and how an argument is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+from ._errors import InvalidRequestError
+
+LONGEST_TIMEOUT = 1_000_000
+
+
+def refuse(reason: str) -> NoReturn:
+    """Raise the error of an argument that is refused here."""
+    raise InvalidRequestError._because(reason)
+
+
+def _check_seconds(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST_TIMEOUT:
+        refuse(f"{name} must be a number of seconds, more than 0 and at most {LONGEST_TIMEOUT}, not {value!r:.100}.")
+
+
+def check_count(name: str, value: object) -> int:
+    """Return a whole number from 1; refuse anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        refuse(f"{name} must be a whole number from 1, not {value!r:.100}.")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Timeout:
+    """How long a send may take, in seconds.
+
+    Args:
+        total: bounds everything: waiting for a place, every attempt, the pauses between them. None: no bound.
+        connect: for each step of making a connection (TCP, TLS, through a proxy).
+        write: for each write.
+        read: for each read, so also for the first byte of the answer.
+
+    What it cannot bound, in `ChatClient`: name resolution, and the caller's own blocking `read()`.
+
+    Raises:
+        InvalidRequestError: a value is not more than 0, or more than a million seconds.
+    """
+
+    total: float | None = 120.0
+    connect: float = 5.0
+    write: float = 30.0
+    read: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.total is not None:
+            _check_seconds("Timeout.total", self.total)
+        for name in ("connect", "write", "read"):
+            _check_seconds(f"Timeout.{name}", getattr(self, name))
+
+    def but(self, other: Timeout | float | None) -> Timeout:
+        """Return the timeout that one call asked for: all of it, its total alone, or (None) no change."""
+        if other is None or isinstance(other, Timeout):
+            return other or self
+        _check_seconds("timeout", other)
+        return replace(self, total=float(other))
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """What is repeated without asking.
+
+    Args:
+        attempts: requests per send at most, the first one included (from 1). Only what provably did not reach the chat
+            is repeated: connections that could not be made, and 420.
+        resend_unknown: also repeat when nobody can know whether the file arrived (connection lost, no answer, 5xx). The
+            buyer may then get the file more than once: the API has no idempotency key.
+
+    Raises:
+        InvalidRequestError: `attempts` is not a whole number from 1.
+    """
+
+    attempts: int = 4
+    resend_unknown: bool = False
+
+    def __post_init__(self) -> None:
+        check_count("RetryPolicy.attempts", self.attempts)

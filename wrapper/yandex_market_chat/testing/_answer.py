@@ -1,0 +1,151 @@
+"""A scripted answer, and its check against the contract (the model is botocore's Stubber)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass, field
+from types import NoneType
+from typing import Any, Final, cast
+
+from ._contract import Contract, Response
+from ._fault import Fault
+from ._multipart import MultipartError, parse_media_type
+from ._reply import Pairs, Reply, json_reply, wire_reply
+from ._schema import bounds, violation
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_INTEGER = re.compile(r"-?[0-9]+")
+_KINDS: Final[dict[str, tuple[type, ...]]] = {
+    "off_contract": (bool,),
+    "fault": (Fault, NoneType),
+    "example": (str, NoneType),
+    "wire": (bytes, NoneType),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that the server gives instead of its own.
+
+    status:        200 to 599, or 999.
+    body:          None: the contract's example for the status; a dict or list: sent as JSON; str or bytes: as they are.
+    headers:       added to those of the server; one of the same name takes its place. A mapping or pairs. A
+                   Content-Length that is wrong, or a Transfer-Encoding, is sent as given and ends the connection.
+    off_contract:  allow what the contract does not. Otherwise an undocumented status, a body that is not valid against
+                   the schema of its status, and a declared header of the wrong type are refused when scripted.
+    fault:         what goes wrong with the connection around this answer.
+    example:       which of the contract's examples, where a status has several: for 420 `parallel` or `resource`.
+    wire:          bytes that take the place of the whole answer; `Answer.raw` is the way to write it.
+    description:   one line for people.
+    """
+
+    status: int = 200
+    body: dict[str, Any] | list[Any] | str | bytes | None = None
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None
+    _: KW_ONLY
+    off_contract: bool = False
+    fault: Fault | None = None
+    example: str | None = None
+    wire: bytes | None = None
+    description: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.status, int) or not (200 <= self.status <= 599 or self.status == 999):
+            raise ValueError(f"the status of an answer is 200 to 599, or 999, not {self.status!r}")
+        if self.body is not None and not isinstance(self.body, dict | list | str | bytes):
+            kind = type(self.body).__name__
+            raise ValueError(f"the body of an answer is a dict, a list, str, bytes or None, not {kind}")
+        for name, kinds in _KINDS.items():
+            if not isinstance(getattr(self, name), kinds):
+                raise ValueError(f"{name} of an answer is not {getattr(self, name)!r}")
+        if self.body is not None and self.example is not None:
+            raise ValueError("an answer has either a body or an example of the contract")
+        if self.headers is not None:
+            # An iterator would be used up by the check, before the answer is sent.
+            object.__setattr__(self, "headers", _pairs(self.headers))
+
+    @classmethod
+    def raw(cls, wire: bytes, *, fault: Fault | None = None, description: str = "") -> Answer:
+        """Bytes in place of a whole answer, head and all; then the connection ends. Off contract by nature."""
+        return cls(wire=wire, off_contract=True, fault=fault, description=description)
+
+
+def prepare(answer: Answer, contract: Contract) -> Reply:
+    """Make the answer ready to be sent; ValueError with a sentence if it breaks the contract and is not meant to."""
+    if answer.wire is not None:
+        if not answer.off_contract:
+            raise ValueError("raw bytes cannot be checked against the contract: an answer of them needs off_contract")
+        return wire_reply(answer.wire)
+    headers = _pairs(answer.headers or ())
+    documented = [op.responses[answer.status] for op in contract.operations if answer.status in op.responses]
+    reply = _reply(answer, headers, documented[0] if documented else None)
+    if answer.off_contract:
+        return reply
+    if not documented:
+        raise ValueError(f"the contract documents no answer with status {answer.status}{_HINT}")
+    breaches = [_breach(reply, response, contract) for response in documented]
+    if all(breaches):
+        raise ValueError(f"{breaches[0]}{_HINT}")
+    return reply
+
+
+_HINT = "; an answer that is meant to be so needs off_contract=True"
+
+
+def _reply(answer: Answer, headers: Pairs, documented: Response | None) -> Reply:
+    if isinstance(answer.body, dict | list):
+        return json_reply(answer.status, answer.body, headers)
+    if answer.body is not None:
+        body = answer.body.encode("utf-8", "surrogatepass") if isinstance(answer.body, str) else answer.body
+        return Reply(answer.status, headers, body)
+    examples = documented.examples if documented else {}
+    if answer.example is None:
+        if examples:
+            return json_reply(answer.status, next(iter(examples.values())), headers)
+        return Reply(answer.status, headers)
+    if answer.example not in examples:
+        known = ", ".join(filter(None, examples)) or "no named ones"
+        raise ValueError(f"for status {answer.status} the contract has {known}, but no example {answer.example!r}")
+    return json_reply(answer.status, examples[answer.example], headers)
+
+
+def _breach(reply: Reply, documented: Response, contract: Contract) -> str | None:
+    """Say what about the answer the contract does not allow."""
+    given = {name.lower(): value for name, value in reply.headers}
+    media_type: str | None = None
+    with suppress(MultipartError):
+        media_type, _ = parse_media_type(given.get("content-type", documented.media_type or ""))
+    if media_type != documented.media_type:
+        return f"an answer with status {reply.status} has the Content-Type {documented.media_type} by the contract"
+    try:
+        body = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        return f"the body of the answer with status {reply.status} is not JSON"
+    sentence = violation(body, documented.schema, contract.document, f"with status {reply.status} the body")
+    if sentence:
+        return sentence
+    for name, schema in documented.headers.items():
+        value = given.get(name.lower())
+        if value is not None and schema.get("type") == "integer":
+            least, greatest = bounds(schema)
+            number = int(value) if len(value) < 30 and _INTEGER.fullmatch(value) else None
+            if number is None or (least is not None and number < least) or (greatest is not None and number > greatest):
+                return f"the header {name} is not an integer that the contract allows"
+    return None
+
+
+def _pairs(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Pairs:
+    try:
+        given = cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
+        pairs = tuple((name, value) for name, value in given)
+    except (TypeError, ValueError):
+        raise ValueError("headers are a mapping, or pairs of name and value") from None
+    for name, value in pairs:
+        if not isinstance(name, str) or _HEADER_NAME.fullmatch(name) is None:
+            raise ValueError(f"{name!r} is no name of a header")
+        if not isinstance(value, str) or any(character in value for character in "\r\n\0"):
+            raise ValueError(f"the header {name} is not one line of text; Answer.raw sends anything")
+    return pairs

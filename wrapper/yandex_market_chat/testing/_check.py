@@ -1,0 +1,258 @@
+"""What the contract demands of a request, checked in the order: path, method, credentials, parameters, body.
+
+A check ends with the refusal that the contract, or the documentation of the API as a whole, has for it. No sentence
+here repeats what a credential was.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote, unquote_plus
+
+from ._contract import BearerScheme, Contract, Form, KeyScheme, Operation, Parameter
+from ._credentials import API_KEY, BEARER_TOKEN, Headers
+from ._multipart import MultipartError, Part, boundary_of, parse_media_type, parse_multipart
+from ._schema import bounds
+
+# No sign, no leading zero, no digit but ASCII's, nothing around it: how a client writes a number, not what some server
+# would put up with.
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
+# No bound in the contract has more digits.
+_MOST_DIGITS: Final = 40
+
+#: The `code` of the refusals that are documented for the API as a whole; the others have theirs in the contract.
+_CODES: Final = {405: "METHOD_NOT_ALLOWED", 415: "UNSUPPORTED_MEDIA_TYPE"}
+
+
+class Refusal(Exception):  # noqa: N818 - it is what to answer, not something that went wrong here
+    """The request is refused with a status; the text says which demand it does not meet."""
+
+    def __init__(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers
+        #: Known if the body got as far as being parsed.
+        self.parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who may do what: the credentials that are taken, and the businesses and chats that exist (None: all do)."""
+
+    api_keys: tuple[str, ...]
+    oauth_tokens: tuple[str, ...]
+    businesses: Collection[int] | None = None
+    chats: Collection[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The head of a valid request, understood: the operation and its parameters."""
+
+    operation: Operation
+    arguments: Mapping[str, int | str]
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """Split into path and query a request target, also one in absolute form (RFC 9112, 3.2.2)."""
+    path, _, query = target.partition("?")
+    return re.sub(r"^[A-Za-z][A-Za-z0-9+.\-]*://[^/]*", "", path), query
+
+
+def check_head(contract: Contract, policy: Policy, method: str, target: str, headers: Headers) -> Call:
+    """Check everything that does not need the body; raise Refusal."""
+    path, query = split_target(target)
+    operations = contract.at(path)
+    if not operations:
+        raise Refusal(404, "no operation of the contract has this path")
+    operation = next((candidate for candidate in operations if candidate.method == method), None)
+    if operation is None:
+        allowed = ", ".join(candidate.method for candidate in operations)
+        raise Refusal(405, f"the method of this path is {allowed}", (("Allow", allowed),))
+    bearer = _check_credentials(operation, policy, headers)
+    arguments = _arguments(operation, path, query, headers)
+    business = arguments.get("businessId")
+    # Documented in words only, for OAuth: the header is optional, but must not contradict the path.
+    if bearer and any(value != str(business) for value in headers.values("X-Business-Id")):
+        raise Refusal(400, "X-Business-Id differs from businessId in the path")
+    if policy.businesses is not None and business not in policy.businesses:
+        raise Refusal(403, "the credentials give no access to this businessId")
+    if policy.chats is not None and arguments.get("chatId") not in policy.chats:
+        raise Refusal(404, "there is no chat with this chatId")
+    return Call(operation, arguments)
+
+
+def check_body(call: Call, headers: Headers, body: bytes) -> tuple[Part, ...]:
+    """Return the parts of the form in the body, if they are as the contract demands; raise Refusal."""
+    form = call.operation.form
+    if form is None:
+        return ()
+    if not body and not form.required and not headers.values("Content-Type"):
+        return ()
+    boundary = _boundary(form, headers)
+    try:
+        parts = parse_multipart(body, boundary)
+    except MultipartError as error:
+        raise Refusal(400, f"broken multipart: {error}") from None
+    problem = _form_problem(form, parts)
+    if problem:
+        refusal = Refusal(400, problem)
+        refusal.parts = parts
+        raise refusal
+    return parts
+
+
+def glimpse(contract: Contract, path: str, query: str, name: str) -> int | None:
+    """Return an integer parameter of a request that nobody has checked yet, if it is there and legible."""
+    values = _query_values(query, name)
+    for operation in contract.at(path):
+        found = operation.pattern.fullmatch(path)
+        in_path = found.groupdict() if found else {}
+        values += [in_path[name]] if name in in_path else []
+    return int(values[0][:_MOST_DIGITS]) if values and _is_integer(values[0]) else None
+
+
+def error_body(contract: Contract, refusal: Refusal) -> dict[str, object]:
+    """Return the error envelope, shaped as the contract's own example for the status."""
+    for operation in contract.operations:
+        response = operation.responses.get(refusal.status)
+        if response is not None:
+            example = next(iter(response.examples.values()))
+            return {**example, "errors": [{**example["errors"][0], "message": refusal.message}]}
+    return {"status": "ERROR", "errors": [{"code": _CODES[refusal.status], "message": refusal.message}]}
+
+
+def _check_credentials(operation: Operation, policy: Policy, headers: Headers) -> bool:
+    """Say whether the request came with a bearer token, which was right, and not with a key."""
+    present = [
+        (scheme, values)
+        for scheme in operation.schemes
+        if (values := headers.values(scheme.header if isinstance(scheme, KeyScheme) else "Authorization"))
+    ]
+    refusals: list[Refusal] = []
+    for scheme, values in present:
+        if isinstance(scheme, KeyScheme):
+            refusal = _refuse_key(scheme.header, values, policy)
+        else:
+            refusal = _refuse_bearer(values, policy)
+        if refusal is None:
+            return isinstance(scheme, BearerScheme)
+        refusals.append(refusal)
+    if refusals:
+        raise refusals[0]
+    if operation.schemes:
+        names = " or ".join(s.header if isinstance(s, KeyScheme) else "Authorization" for s in operation.schemes)
+        raise Refusal(401, f"the request has no credentials: it needs {names}")
+    return False
+
+
+def _refuse_key(header: str, values: list[str], policy: Policy) -> Refusal | None:
+    if len(values) > 1:
+        return Refusal(401, f"the header {header} was sent more than once")
+    if API_KEY.fullmatch(values[0]) is None:
+        return Refusal(401, f"the value of {header} is not ACMA:, 40 characters, a colon and 8 characters")
+    if not _among(values[0], policy.api_keys):
+        return Refusal(401, f"the key in {header} is not one that this server takes")
+    return None
+
+
+def _refuse_bearer(values: list[str], policy: Policy) -> Refusal | None:
+    if len(values) > 1:
+        return Refusal(401, "the header Authorization was sent more than once")
+    kind, _, token = values[0].partition(" ")
+    if kind.lower() != "bearer":
+        return Refusal(401, "the scheme of Authorization is not Bearer")
+    if BEARER_TOKEN.fullmatch(token) is None:
+        return Refusal(401, "the bearer token is missing or malformed")
+    if not _among(token, policy.oauth_tokens):
+        return Refusal(403, "the bearer token is not one that this server takes")
+    return None
+
+
+def _among(value: str, known: tuple[str, ...]) -> bool:
+    return any(hmac.compare_digest(value.encode(), candidate.encode()) for candidate in known)
+
+
+def _arguments(operation: Operation, path: str, query: str, headers: Headers) -> dict[str, int | str]:
+    found = operation.pattern.fullmatch(path)
+    in_path = found.groupdict() if found else {}
+    arguments: dict[str, int | str] = {}
+    for parameter in operation.parameters:
+        name = parameter.name
+        if parameter.location == "path":
+            values = [unquote(in_path[name], errors="surrogateescape")]
+        elif parameter.location == "query":
+            values = _query_values(query, name)
+        else:
+            values = headers.values(name)
+        if len(values) > 1:
+            raise Refusal(400, f"{name} was given more than once")
+        if values:
+            arguments[name] = _value(parameter, values[0])
+        elif parameter.required:
+            raise Refusal(400, f"{name} is missing")
+    return arguments
+
+
+def _query_values(query: str, name: str) -> list[str]:
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    return [unquote_plus(value, errors="surrogateescape") for key, _, value in pairs if unquote_plus(key) == name]
+
+
+def _value(parameter: Parameter, text: str) -> int | str:
+    if parameter.schema.get("type") != "integer":
+        return text
+    if not _is_integer(text):
+        raise Refusal(400, f"{parameter.name} is not a plain decimal integer")
+    value = int(text[:_MOST_DIGITS])
+    least, greatest = bounds(parameter.schema)
+    if least is not None and value < least:
+        raise Refusal(400, f"{parameter.name} is below {least}")
+    if greatest is not None and value > greatest:
+        raise Refusal(400, f"{parameter.name} is beyond {greatest}")
+    return value
+
+
+def _is_integer(text: str) -> bool:
+    return _INTEGER.fullmatch(text) is not None
+
+
+def _boundary(form: Form, headers: Headers) -> bytes:
+    values = headers.values("Content-Type")
+    if not values:
+        raise Refusal(415, f"the request has no Content-Type; it is to be {form.media_type}")
+    if len(values) > 1:
+        raise Refusal(400, "the header Content-Type was sent more than once")
+    try:
+        media_type, parameters = parse_media_type(values[0])
+        if media_type == form.media_type:
+            return boundary_of(parameters)
+    except MultipartError as error:
+        # Whose boundary is broken has the right type all the same.
+        if values[0].partition(";")[0].strip().lower() == form.media_type:
+            raise Refusal(400, str(error)) from None
+    raise Refusal(415, f"the Content-Type is not {form.media_type}")
+
+
+def _form_problem(form: Form, parts: tuple[Part, ...]) -> str | None:
+    names = [part.name for part in parts]
+    for name, field in form.fields.items():
+        if field.required and name not in names:
+            return f"the form has no part {name}"
+        if names.count(name) > 1:
+            return f"the form has more than one part {name}"
+    for part in parts:
+        field_of = form.fields.get(part.name)
+        if field_of is None:
+            return f"the form has a part that the contract does not know; it knows {', '.join(form.fields)}"
+        # Undocumented. A file of nothing is a mistake of the sender far more often than a wish.
+        if field_of.binary and not part.content:
+            return f"the part {part.name} is empty"
+        if field_of.max_bytes is not None and len(part.content) > field_of.max_bytes:
+            return f"the request is too big: the part {part.name} has more than {field_of.max_bytes} bytes"
+    return None
