@@ -1,4 +1,4 @@
-"""How many lines the wrapper's core has, without blanks, comments and docstrings; fails when it has outgrown its room."""
+"""How many lines the wrapper's core has, without blanks, comments and docstrings; fails when it outgrows its room."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import tokenize
 from pathlib import Path
 
-MOST = 1100
+MOST = 1900
 CORE = Path(__file__).parent / "yandex_market_chat"
 NOT_CODE = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 

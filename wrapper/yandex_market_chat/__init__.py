@@ -8,7 +8,8 @@
 Unofficial. `AsyncChatClient` is the same for asyncio. What can go wrong, and what it says about the file: `ChatError`.
 """
 
-from ._async_client import AsyncChatClient
+import typing
+
 from ._client import ChatClient
 from ._errors import (
     AccessDeniedError,
@@ -74,6 +75,21 @@ __all__ = [
     "WaitTimeoutError",
     "__version__",
 ]
+
+if typing.TYPE_CHECKING:
+    from ._async_client import AsyncChatClient
+
+
+def __getattr__(name: str) -> type:
+    # Made when first asked for: it needs half as much again as all the rest, and most programs use one of the two.
+    if name != "AsyncChatClient":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ._async_client import AsyncChatClient
+
+    AsyncChatClient.__module__ = __name__
+    globals()[name] = AsyncChatClient
+    return AsyncChatClient
+
 
 # In tracebacks, in pickles and in the interpreter they are what one imports them as.
 for _public in [value for name, value in globals().items() if name in __all__ and isinstance(value, type)]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from . import _errors as errors
 from ._api import is_ok
+from ._credentials import Credentials
 from ._headers import Headers
 from ._quota import Quota
 
 KEPT_BODY = 1024 * 1024
-"""How many bytes of an answer's body are read and kept."""
+"""How many bytes of an answer's body are kept."""
 
 _DOCUMENTED: dict[int, type[errors.ApiError]] = {
     400: errors.BadRequestError,
@@ -30,8 +31,8 @@ class Answer:
     headers: Headers
     body: bytes
     body_truncated: bool
-    redact: Callable[[bytes], bytes] = bytes
-    """Takes the secrets out of a body that is to be shown. What the answer means is decided before."""
+    credentials: Credentials | None = None
+    """Take the secrets out of what is to be shown. What the answer means is decided before."""
 
 
 def is_sent(answer: Answer) -> bool:
@@ -41,15 +42,18 @@ def is_sent(answer: Answer) -> bool:
 
 def error_of(answer: Answer, quota: Quota | None) -> errors.ApiError:
     """Return the error that an answer other than "sent" stands for."""
-    body = answer.redact(answer.body)
-    items = read_errors(body)
+    body, items = answer.body, read_errors(answer.body)
+    if answer.credentials is not None:  # each by itself: JSON has more than one way to write a character
+        redact = answer.credentials.redact
+        body = answer.credentials.redact_end(redact(body)) if answer.body_truncated else redact(body)
+        items = tuple(errors.ApiErrorItem(*(part and redact(part) for part in item)) for item in items)
     kind = _kind(answer, items, quota)
     error = kind._because(_sentence(answer, items))
     error.status_code = answer.status_code
     error.errors = items
     error.trace_id = answer.headers.get("traceparent")
     error.quota = quota
-    error.body, error.body_truncated = body, answer.body_truncated
+    error.body, error.body_truncated = body[:KEPT_BODY], answer.body_truncated
     error.headers = answer.headers
     if isinstance(error, errors.QuotaExceededError) and quota is not None:
         error.resets_at = quota.resets_at
@@ -82,16 +86,22 @@ def _kind_of_limit(items: Iterable[errors.ApiErrorItem], quota: Quota | None) ->
     return errors.RateLimitError
 
 
+class _Number(str):
+    """A number as it was written: there are some that Python makes none of."""
+
+    __slots__ = ()
+
+
 def read_errors(body: bytes) -> tuple[errors.ApiErrorItem, ...]:
     """Return every code and message that can be read of an answer's body, whatever else is wrong with it."""
     try:
-        document = json.loads(body.decode("utf-8-sig", errors="replace"))
+        document = json.loads(body.decode("utf-8-sig", errors="replace"), parse_int=_Number, parse_float=_Number)
     except (ValueError, RecursionError):
         return ()
     listed = document.get("errors") if isinstance(document, dict) else None
     items = []
     for entry in listed if isinstance(listed, list) else [listed]:
-        if isinstance(entry, str):
+        if type(entry) is str:
             items.append(errors.ApiErrorItem(None, entry))
         elif isinstance(entry, dict):
             code, message = _text(entry.get("code")), _text(entry.get("message"))
@@ -101,12 +111,7 @@ def read_errors(body: bytes) -> tuple[errors.ApiErrorItem, ...]:
 
 
 def _text(value: object) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    try:
-        return str(value)
-    except ValueError:  # a number of more digits than Python turns into text
-        return None
+    return str(value) if isinstance(value, str) else None
 
 
 def _sentence(answer: Answer, items: tuple[errors.ApiErrorItem, ...]) -> str:

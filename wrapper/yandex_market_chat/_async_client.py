@@ -6,8 +6,9 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import AsyncIterable, Callable
-from concurrent.futures import Future
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, MutableMapping
+from contextlib import aclosing, suppress
+from importlib import import_module
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -16,14 +17,19 @@ import httpx
 
 from ._base_client import BaseClient, Progress
 from ._delivery import Outcome, Pause, deliver, out_of_time
-from ._exchange import Exchange
-from ._file import FileLike, read_stream
+from ._exchange import Exchange, current
+from ._file import File, FileLike, read_stream
 from ._options import Timeout
+from ._places import Place
 from ._send import Send, SentFile
 from ._tls import is_ready
-from ._transport import make_async_transport
+from ._transport import Held, make_async_transport
 
 T = TypeVar("T")
+
+# httpcore's locks are anyio's, which makes its asyncio half when first used: that would hold up the loop for 80 ms.
+with suppress(ImportError):
+    import_module("anyio._backends._asyncio")
 
 
 class AsyncChatClient(BaseClient):
@@ -100,20 +106,24 @@ class AsyncChatClient(BaseClient):
         """
         # This frame stays in the traceback of an error; those below it, which hold the content of the file, do not.
         with Send(time.monotonic) as send:
-            order = (send, file, business_id, chat_id, name, content_type, timeout, on_progress)
+            self._begin(send, business_id, chat_id, timeout, on_progress)
+            look = (send, file, name, content_type)
             if isinstance(file, str | os.PathLike):  # a look at a path may wait for a disk
-                await _in_thread(self._begin, *order)
+                await _in_time(send, _in_thread(self._look_at, *look), "while the send looked at the file")
             else:
-                self._begin(*order)
+                self._look_at(*look)
             return await self._deliver(send)
 
     async def _deliver(self, send: Send) -> SentFile:
-        places = self._places
-        place = places.ask(send.business_id)
+        places, place = self._places, Place()
         try:
-            content = await self._content(send, place)
+            places.ask(send.business_id, place)
+            if not place.done():
+                await _in_time(send, asyncio.wrap_future(place), "while the send waited for others of this business")
+            self._check_usable()
+            content = await _in_time(send, self._content(send.file), "while the file was read")
             send.size = len(content)
-            transport = await self._connections()
+            transport = await _in_time(send, self._connections(), "before the request could be begun")
             steps = deliver(send, self._rules, send.deadline)
             outcome: Outcome | None = None
             while not isinstance(step := steps.send(outcome), SentFile):
@@ -127,54 +137,50 @@ class AsyncChatClient(BaseClient):
             places.give_back(send.business_id, place)
             await self._close_if_done()
 
-    async def _content(self, send: Send, place: Future[None]) -> bytes:
-        """Return the content of the file, read when a place has been given."""
-        file, limit = send.file, self._config.max_file_size
-        until = asyncio.timeout(_left(send.deadline))
-        try:
-            async with until:
-                if not place.done():
-                    await asyncio.wrap_future(place)
-                self._check_usable()
-                if file is not None and file.stream is not None:
-                    return await read_stream(file.stream, limit)
-                assert file is not None and file.read is not None  # noqa: S101, PT018  one of the two is there
-                return file.read(limit) if file.in_memory else await _in_thread(file.read, limit)
-        except TimeoutError:
-            if not until.expired():  # the reader's own
-                raise
-        raise out_of_time(f"while the send waited for {'the file' if place.done() else 'others of this business'}")
+    async def _content(self, file: File | None) -> bytes:
+        limit = self._config.max_file_size
+        if file is not None and file.stream is not None:
+            return await read_stream(file.stream, limit)
+        assert file is not None and file.read is not None  # noqa: S101, PT018  one of the two is there
+        return file.read(limit) if file.in_memory else await _in_thread(file.read, limit)
 
     async def _attempt(self, transport: httpx.AsyncHTTPTransport, send: Send, content: bytes) -> Outcome:
-        exchange = send.exchange = Exchange(self._config.credentials)
+        exchange = send.exchange = Exchange(self._config.credentials, send.timeout, send.deadline)
+        token = current.set(exchange)
         try:
             async with asyncio.timeout(_left(send.deadline)):
-                response = await transport.handle_async_request(self._request(send, content, exchange.atrace))
+                response = await transport.handle_async_request(self._request(send, content))
                 try:
                     exchange.answered(response)
-                    async for chunk in response.stream:  # type: ignore[union-attr]  # of an async transport: async
-                        if not exchange.wants_more(chunk):
-                            break
+                    async with aclosing(aiter(response.stream)) as chunks:  # type: ignore[arg-type, type-var]  # a generator
+                        async for chunk in chunks:
+                            if not exchange.wants_more(chunk):
+                                break
                 finally:
                     await response.aclose()
         except Exception as error:  # of whatever kind: what it means for the file must be said
             exchange.failed(error)
+        finally:
+            current.reset(token)
         send.exchange = None
         return exchange.outcome()
 
     def _forget_connections(self) -> None:
         # A connection belongs to the loop that it was opened in.
-        self._transports: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncHTTPTransport] = WeakKeyDictionary()
+        self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, Held[httpx.AsyncHTTPTransport]] = WeakKeyDictionary()
 
     async def _connections(self) -> httpx.AsyncHTTPTransport:
         loop = asyncio.get_running_loop()
-        if loop not in self._transports:
+        if loop not in self._open:
             if self._config.uses_tls and not is_ready(self._config.verify):
-                made = await asyncio.to_thread(make_async_transport, self._config)
+                made = await _in_thread(make_async_transport, self._config)
             else:
                 made = make_async_transport(self._config)
-            self._transports.setdefault(loop, made)  # another task may have been as quick
-        return self._transports[loop]
+            if loop not in self._open:  # another task may have been as quick
+                guard = _closed_with_the_loop(made, self._open)
+                self._open[loop] = Held(made, guard)
+                await anext(guard)
+        return self._open[loop].transport
 
     async def aclose(self) -> None:
         """Close the client: what is in flight may end, what waits and what comes is refused. May be called twice."""
@@ -183,9 +189,9 @@ class AsyncChatClient(BaseClient):
 
     async def _close_if_done(self) -> None:
         if self._closed and self._places.idle:
-            transport = self._transports.pop(asyncio.get_running_loop(), None)
-            if transport is not None:
-                await transport.aclose()
+            held = self._open.pop(asyncio.get_running_loop(), None)
+            if held is not None and held.guard is not None:
+                await held.guard.aclose()
 
     async def __aenter__(self) -> Self:
         self._check_usable()
@@ -195,6 +201,29 @@ class AsyncChatClient(BaseClient):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+async def _closed_with_the_loop(
+    transport: httpx.AsyncHTTPTransport, transports: MutableMapping[asyncio.AbstractEventLoop, Any]
+) -> AsyncGenerator[None]:
+    """Close the connections with the loop: before it ends it closes the generators that have been begun in it."""
+    try:
+        yield
+    finally:
+        transports.pop(asyncio.get_running_loop(), None)
+        await transport.aclose()
+
+
+async def _in_time(send: Send, work: Awaitable[T], doing: str) -> T:
+    """Await it, at most until the total time of the send has passed."""
+    until = asyncio.timeout(_left(send.deadline))
+    try:
+        async with until:
+            return await work
+    except TimeoutError:
+        if not until.expired():  # the reader's own
+            raise
+    raise out_of_time(doing)
 
 
 async def _in_thread(function: Callable[..., T], *arguments: Any) -> T:

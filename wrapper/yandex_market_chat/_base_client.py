@@ -5,25 +5,25 @@ from __future__ import annotations
 import os
 import ssl
 import time
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from weakref import WeakSet
 
 import httpx
 
 from ._api import build_request
 from ._config import Config
 from ._delivery import Rules
+from ._errors import InvalidRequestError
 from ._file import FileLike, look_at, name_and_type
 from ._options import RetryPolicy, Timeout, refuse
 from ._places import Places
 from ._quota import Allowances, Quota
 from ._send import Send, logger
+from ._tls import renew_lock
 from ._version import __version__
 
 Progress = Callable[[int, int], object]
-Trace = Callable[[str, dict[str, Any]], None]
-AsyncTrace = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 LARGEST_ID = 2**63 - 1  # int64 in the contract
 
@@ -46,20 +46,30 @@ class BaseClient:
         verify: bool | str | os.PathLike[str] | ssl.SSLContext = True,
         proxy: str | None = None,
     ) -> None:
-        told = (api_key, oauth_token, base_url, timeout, retry, max_file_size, max_parallel, integration, keep_alive)
-        self._config = Config(*told, verify, proxy)
+        refused: InvalidRequestError | None = None
+        try:
+            limits = (timeout, retry, max_file_size, max_parallel)
+            self._config = Config(api_key, oauth_token, base_url, *limits, integration, keep_alive, verify, proxy)
+        except InvalidRequestError as error:
+            refused = error
+        # A traceback may be shown with the locals of its frames: this one's must not hold a secret.
+        del api_key, oauth_token, base_url, proxy
+        if refused is not None:
+            raise refused.with_traceback(None)
         self._allowances = Allowances()
         self._rules = Rules(
             retry=self._config.retry, allowances=self._allowances, clock=time.monotonic, today=lambda: datetime.now(UTC)
         )
         self._closed = False
+        self._inherited: list[object] = []
         self._start_anew()
+        _clients.add(self)
 
     def _start_anew(self) -> None:
-        """Forget places and connections: at the beginning, and in a forked child, whose parent goes on using them."""
-        self._process = os.getpid()
+        """Begin without places and connections: at the beginning, and in a forked child."""
         self._places = Places(self._config.max_parallel)
         self._forget_connections()
+        self._allowances.renew_lock()
 
     def _forget_connections(self) -> None:
         raise NotImplementedError
@@ -67,8 +77,6 @@ class BaseClient:
     def _check_usable(self) -> None:
         if self._closed:
             refuse(f"This {type(self).__name__} is closed; make a new one.")
-        if self._process != os.getpid():
-            self._start_anew()
 
     def quota(self, business_id: int) -> Quota | None:
         """Return the hourly allowance of a business, as the server told it last.
@@ -85,30 +93,27 @@ class BaseClient:
         return self._allowances.of(_checked_id("business_id", business_id))
 
     def _begin(
-        self,
-        send: Send,
-        file: FileLike | AsyncIterable[bytes],
-        business_id: int,
-        chat_id: int,
-        name: str | None,
-        content_type: str | None,
-        timeout: Timeout | float | None,
-        on_progress: Progress | None,
+        self, send: Send, business_id: int, chat_id: int, timeout: Timeout | float | None, on_progress: Progress | None
     ) -> None:
-        """Check all that can be checked before the send's turn comes."""
+        """Check what a send was told, but for the file."""
         self._check_usable()
         send.business_id = _checked_id("business_id", business_id)
         send.chat_id = _checked_id("chat_id", chat_id)
         send.timeout = self._config.timeout.but(timeout)
         if send.timeout.total is not None:
             send.deadline = send.started + send.timeout.total
-        send.name, send.content_type = name_and_type(file, name, content_type)
-        send.file = look_at(file, self._config.max_file_size)
-        send.size = send.file.size or 0
         if on_progress is not None:
             send.on_sent = _reporter(send, on_progress)
 
-    def _request(self, send: Send, content: bytes, trace: Trace | AsyncTrace) -> httpx.Request:
+    def _look_at(
+        self, send: Send, file: FileLike | AsyncIterable[bytes], name: str | None, content_type: str | None
+    ) -> None:
+        """Check all of the file that can be checked before it is read."""
+        send.name, send.content_type = name_and_type(file, name, content_type)
+        send.file = look_at(file, self._config.max_file_size)
+        send.size = send.file.size or 0
+
+    def _request(self, send: Send, content: bytes) -> httpx.Request:
         name, value = self._config.credentials.header()
         headers = {
             name: value,
@@ -129,14 +134,29 @@ class BaseClient:
             name=send.name,
             content_type=send.content_type,
             on_sent=send.on_sent,
-            extensions={
-                "timeout": {name: getattr(send.timeout, name) for name in ("connect", "read", "write")},
-                "trace": trace,
-            },
+            extensions={"timeout": {name: getattr(send.timeout, name) for name in ("connect", "read", "write")}},
         )
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_config"):  # shown in the traceback of a refused argument
+            return f"<{type(self).__name__} not made>"
         return f"<{type(self).__name__} {self._config.base_url}{' closed' if self._closed else ''}>"
+
+
+_clients: WeakSet[BaseClient] = WeakSet()
+
+
+def _begin_as_child() -> None:
+    """Let go of what belongs to the parent of a forked process: locks that another thread held, places, connections."""
+    renew_lock()
+    for client in list(_clients):
+        # Kept, not closed: the parent goes on using them, and asyncio would take them out of what both watch.
+        client._inherited.append(vars(client).copy())
+        client._start_anew()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_begin_as_child)
 
 
 def _checked_id(name: str, value: object) -> int:
@@ -144,7 +164,7 @@ def _checked_id(name: str, value: object) -> int:
         refuse(f"{name} must be an int, not {type(value).__name__}.")
     if not 1 <= value <= LARGEST_ID:
         refuse(f"{name} must be from 1 to {LARGEST_ID}.")
-    return value
+    return int.__index__(value)  # of a subclass the plain number, whatever it prints as
 
 
 def _reporter(send: Send, report: Progress) -> Callable[[int], None]:

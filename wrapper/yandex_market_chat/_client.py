@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
@@ -13,12 +12,12 @@ import httpx
 
 from ._base_client import BaseClient, Progress
 from ._delivery import Outcome, Pause, deliver, out_of_time
-from ._exchange import Exchange
+from ._exchange import Exchange, current
 from ._file import FileLike, raise_invalid
-from ._network import deadline as network_deadline
 from ._options import Timeout
+from ._places import Place
 from ._send import Send, SentFile
-from ._transport import make_transport
+from ._transport import Held, make_transport
 
 
 class ChatClient(BaseClient):
@@ -94,15 +93,16 @@ class ChatClient(BaseClient):
         """
         # This frame stays in the traceback of an error; those below it, which hold the content of the file, do not.
         with Send(time.monotonic) as send:
-            self._begin(send, file, business_id, chat_id, name, content_type, timeout, on_progress)
+            self._begin(send, business_id, chat_id, timeout, on_progress)
+            self._look_at(send, file, name, content_type)
             return self._deliver(send)
 
     def _deliver(self, send: Send) -> SentFile:
         if send.file is None or send.file.read is None:
             raise_invalid("file is an async iterator; only AsyncChatClient can read one.")
-        places = self._places
-        place = places.ask(send.business_id)
+        places, place = self._places, Place()
         try:
+            places.ask(send.business_id, place)
             self._wait_for(place, send.deadline)
             content = send.file.read(self._config.max_file_size)
             send.size = len(content)
@@ -120,7 +120,7 @@ class ChatClient(BaseClient):
             places.give_back(send.business_id, place)
             self._close_if_done()
 
-    def _wait_for(self, place: Future[None], deadline: float) -> None:
+    def _wait_for(self, place: Place, deadline: float) -> None:
         in_time = True
         try:
             place.result(None if deadline == math.inf else max(0.0, deadline - time.monotonic()))
@@ -131,10 +131,10 @@ class ChatClient(BaseClient):
         self._check_usable()
 
     def _attempt(self, transport: httpx.HTTPTransport, send: Send, content: bytes) -> Outcome:
-        exchange = send.exchange = Exchange(self._config.credentials)
-        token = network_deadline.set(send.deadline)
+        exchange = send.exchange = Exchange(self._config.credentials, send.timeout, send.deadline)
+        token = current.set(exchange)
         try:
-            response = transport.handle_request(self._request(send, content, exchange.trace))
+            response = transport.handle_request(self._request(send, content))
             try:
                 exchange.answered(response)
                 for chunk in response.stream:  # type: ignore[union-attr]  # of a sync transport it is a sync one
@@ -145,19 +145,19 @@ class ChatClient(BaseClient):
         except Exception as error:  # of whatever kind: what it means for the file must be said
             exchange.failed(error)
         finally:
-            network_deadline.reset(token)
+            current.reset(token)
         send.exchange = None
         return exchange.outcome()
 
     def _forget_connections(self) -> None:
         self._lock = threading.Lock()
-        self._transport: httpx.HTTPTransport | None = None
+        self._held: Held[httpx.HTTPTransport] | None = None
 
     def _connections(self) -> httpx.HTTPTransport:
         with self._lock:
-            if self._transport is None:
-                self._transport = make_transport(self._config)
-            return self._transport
+            if self._held is None:
+                self._held = Held(make_transport(self._config))
+            return self._held.transport
 
     def close(self) -> None:
         """Close the client: what is in flight may end, what waits and what comes is refused. May be called twice."""
@@ -167,9 +167,9 @@ class ChatClient(BaseClient):
     def _close_if_done(self) -> None:
         if self._closed and self._places.idle:
             with self._lock:
-                transport, self._transport = self._transport, None
-            if transport is not None:
-                transport.close()
+                held, self._held = self._held, None
+            if held is not None:
+                held.transport.close()
 
     def __enter__(self) -> Self:
         self._check_usable()

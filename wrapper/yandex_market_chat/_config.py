@@ -11,7 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from ._credentials import Credentials
-from ._options import RetryPolicy, Timeout, check_count, refuse
+from ._options import RetryPolicy, Timeout, check_count, check_flag, refuse
 
 DEFAULT_BASE_URL = "https://api.partner.market.yandex.ru"
 LONGEST_URL = 2000
@@ -42,9 +42,11 @@ class Config:
         self.max_file_size = check_count("max_file_size", max_file_size)
         self.max_parallel = check_count("max_parallel", max_parallel)
         self.integration = _check_integration(integration)
-        self.keep_alive = bool(keep_alive)
+        self.keep_alive = check_flag("keep_alive", keep_alive)
         self.verify = _check_verify(verify)
-        server = _check_url("base_url", base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL)
+        if base_url is None:
+            base_url = os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+        server = _check_url("base_url", base_url)
         if server.username is not None or server.query or server.fragment:
             refuse("base_url must be scheme, host and perhaps port and path, without user, query or fragment.")
         self.base_url = server.geturl().rstrip("/")

@@ -39,6 +39,7 @@ class Credentials:
         if proxy is not None and proxy.password:
             user, password = unquote(proxy.username or ""), unquote(proxy.password)
             secrets += [password, proxy.password, base64.b64encode(f"{user}:{password}".encode()).decode()]
+        secrets += [secret.replace("/", "\\/") for secret in secrets]  # as some write it in JSON
         self._secrets = tuple(secret for secret in secrets if len(secret) >= SHORTEST_SECRET)
 
     def header(self) -> tuple[str, str]:
@@ -53,6 +54,14 @@ class Credentials:
             else:
                 text = text.replace(secret, "[removed]")
         return text
+
+    def redact_end(self, content: bytes) -> bytes:
+        """Do the same for a secret in the middle of which the content breaks off."""
+        for secret in self._secrets:
+            for length in range(len(secret) - 1, SHORTEST_SECRET - 1, -1):
+                if content.endswith(secret[:length].encode()):
+                    return content[: -len(secret[:length].encode())] + b"[removed]"
+        return content
 
     def __repr__(self) -> str:
         return f"<credentials for {self._header[0]}>"

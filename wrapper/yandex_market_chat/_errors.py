@@ -24,7 +24,7 @@ ChatError
     ├── ServerError                 5xx, 499                         (also DeliveryUnknownError)
     └── UnexpectedResponseError     any other answer
         ├── UnexpectedRefusalError  4xx, 3xx but 303                 (also NotSentError)
-        └── UnclearResponseError    2xx but the documented OK, 1xx, 303, 600 and up  (also DeliveryUnknownError)
+        └── UnclearResponseError    2xx but the documented OK, 303, 600 and up  (also DeliveryUnknownError)
 """
 
 from __future__ import annotations
@@ -88,9 +88,13 @@ class NotSentError(ChatError):
 class InvalidRequestError(NotSentError, ValueError):
     """An argument was refused here, before anything went out. The text says which and why."""
 
+    _fate = "Nothing was sent."
+
 
 class InvalidFileError(InvalidRequestError):
     """The file cannot be sent: not a regular file, not binary, closed, or not a file at all. Nothing went out."""
+
+    _fate = "The file was not sent."
 
 
 class EmptyFileError(InvalidFileError):
@@ -221,5 +225,5 @@ class UnexpectedRefusalError(UnexpectedResponseError, NotSentError):
 class UnclearResponseError(UnexpectedResponseError, DeliveryUnknownError):
     """An answer that neither confirms nor refuses.
 
-    A 2xx that is not the documented OK (a 200 whose body says ERROR among them), 101, 303, or a status from 600 on.
+    A 2xx that is not the documented OK (a 200 whose body says ERROR among them), 303, or a status from 600 on.
     """

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import ssl
+import time
 from collections.abc import Iterator
-from typing import Any
+from contextvars import ContextVar
 
+import httpcore
 import httpx
 
 from ._answer import KEPT_BODY, Answer, printable
 from ._credentials import Credentials
 from ._errors import ChatError, ConnectionFailedError, ConnectionLostError, DeliveryUnknownError, ResponseTimeoutError
 from ._headers import Headers
+from ._options import Timeout
+
+MARGIN = 64 * 1024
 
 
 class Failure:
@@ -27,36 +33,41 @@ class Failure:
 
 
 class Exchange:
-    """What the driver tells of an attempt while it is under way."""
+    """What the driver, and the network below httpx, tell of an attempt while it is under way."""
 
-    __slots__ = ("_body", "_credentials", "_failure", "_headers", "_status", "_truncated", "begun")
-
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: Credentials, timeout: Timeout, deadline: float) -> None:
         self._credentials = credentials
-        self.begun = True
-        """Whether the request may have begun to be written. True until the opposite is seen, to be on the safe side."""
+        self.connect = timeout.connect
+        self.deadline = deadline
+        self.begun = False
+        """Whether the request has begun to be written."""
+        self._cut = False
         self._status = 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = bytearray()
-        self._truncated = False
+        self._broken = False
         self._failure: Failure | None = None
 
-    def trace(self, event: str, info: dict[str, Any]) -> None:
-        """Follow httpcore's `trace` extension, which names each step as it starts and ends.
+    def within(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
+        """Return the seconds that an operation may take: its own timeout, or less if less is left of the send."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise error("the total time of the send is up")
+        return min(left, left if timeout is None else timeout) if left < math.inf else timeout
+
+    def about_to_write(self, data: bytes) -> bool:
+        """Take note of what is written next; say whether that is only a request to a proxy for a tunnel.
 
         The class of an exception does not tell how far things went: a proxy that hangs up during CONNECT raises the
         same as a server that hangs up after the request.
         """
-        if event == "connection.connect_tcp.started":
-            self.begun = False
-        elif event.startswith("http") and not self.begun:
-            request = info.get("request")
-            if request is not None and request.method != b"CONNECT":
-                self.begun = True
+        connecting = not self.begun and data.startswith(b"CONNECT ")
+        self.begun = not connecting
+        return connecting
 
-    async def atrace(self, event: str, info: dict[str, Any]) -> None:
-        """Do the same where httpcore wants to await it."""
-        self.trace(event, info)
+    def write_failed(self) -> None:
+        """Take note that not all of the request could be written. httpcore goes on to look for an answer."""
+        self._cut = True
 
     def answered(self, response: httpx.Response) -> None:
         """Take in status and headers."""
@@ -65,26 +76,29 @@ class Exchange:
     def wants_more(self, chunk: bytes) -> bool:
         """Take in a piece of the body as it was on the wire; say whether the next one is wanted."""
         self._body += chunk
-        self._truncated = len(self._body) > KEPT_BODY
-        return not self._truncated
+        # A little more than is kept, so that a secret across the cut is seen whole.
+        return len(self._body) <= KEPT_BODY + MARGIN
 
     def failed(self, error: Exception) -> None:
         """Take in what was raised instead of an answer, or in the middle of one.
 
         A foreign error becomes a value here, class and text: its frames, and those of its causes, hold the key.
         """
-        self._truncated = True
+        self._broken = True
         # For a 2xx the body decides, for any other status the status line does, whatever became of the body.
         if not self._status or 200 <= self._status < 300:
             self._failure = self._failure_of(error)
 
     def outcome(self) -> Answer | Failure:
         """Return what the attempt amounts to."""
+        if self._cut and self.begun and self._failure is None and 200 <= self._status < 300:
+            self._failure = self._failure_of(ConnectionError("it was answered before the whole of it could be written"))
         if self._failure is not None:
             return self._failure
         redact = self._credentials.redact
         headers = Headers((name.decode("latin-1"), redact(value).decode("latin-1")) for name, value in self._headers)
-        return Answer(self._status, headers, bytes(self._body[:KEPT_BODY]), self._truncated, redact)
+        truncated = self._broken or len(self._body) > KEPT_BODY
+        return Answer(self._status, headers, bytes(self._body), truncated, self._credentials)
 
     def _failure_of(self, error: Exception) -> Failure:
         text = printable(self._credentials.redact(_describe(error)))
@@ -98,6 +112,10 @@ class Exchange:
         return Failure(kind._because(reason))
 
 
+current: ContextVar[Exchange] = ContextVar("current")
+"""The attempt that this thread or task is making."""
+
+
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
@@ -109,6 +127,7 @@ def _is_certificate_error(error: Exception) -> bool:
 
 
 def _describe(error: Exception) -> str:
-    # Many of them have no text; the one they were made from often has.
-    text = next((str(link) for link in _chain(error) if str(link)), "")
+    # Many of them have no text; the one they were made from often has. Of a timeout the class says it all.
+    timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
+    text = "" if timed_out else next((str(link) for link in _chain(error) if str(link)), "")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

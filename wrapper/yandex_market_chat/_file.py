@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import AsyncIterable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from inspect import iscoroutinefunction
@@ -53,7 +54,7 @@ def name_and_type(file: object, name: str | None, content_type: str | None) -> t
     if name is not None and not isinstance(name, str):
         refuse(f"name must be a str, not {type(name).__name__}.")
     if content_type is not None and not (isinstance(content_type, str) and is_content_type(content_type)):
-        refuse(f"content_type must be like 'application/pdf', in printable ASCII, not {content_type!r:.100}.")
+        refuse("content_type must be like 'application/pdf', in printable ASCII.")
     sent = clean_name(name or _own_name(file))
     content_type = content_type or guess_type(sent)
     return sent or default_name(content_type), content_type
@@ -77,10 +78,9 @@ def look_at(file: FileLike | AsyncIterable[bytes], limit: int) -> File:
         return File(None, partial(_read_all, file), None, in_memory=isinstance(file, BytesIO))
     if isinstance(file, AsyncIterable):
         return File(None, None, file, in_memory=False)
-    what = "not one whose read() is a coroutine" if isinstance(file, BinaryReader) else f"not {type(file).__name__}"
-    return raise_invalid(
-        f"file must be a path, bytes, an open binary file or (AsyncChatClient) an async iterator, {what}."
-    )
+    kinds = "a path, bytes, an open binary file, or with AsyncChatClient an async iterator of bytes"
+    what = f"{type(file).__name__}{', whose read() is a coroutine' if isinstance(file, BinaryReader) else ''}"
+    return raise_invalid(f"file must be {kinds}, not {what}.")
 
 
 async def read_stream(stream: AsyncIterable[bytes], limit: int) -> bytes:
@@ -115,10 +115,8 @@ def _own_name(file: object) -> str:
 
 def _size_of_path(path: str) -> int:
     found = None
-    try:
+    with suppress(ValueError):  # a NUL character, or what the file system cannot encode
         found = os.stat(path)
-    except ValueError:  # a NUL character, or what the file system cannot encode
-        pass
     if found is None:
         raise_invalid(f"{path!r:.300} cannot be a path.")
     _check_regular(found.st_mode, path)

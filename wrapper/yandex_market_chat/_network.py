@@ -1,62 +1,73 @@
-"""The network below httpcore, for the synchronous client: each operation ends when the time of the send is up.
+"""The network below httpcore, for the synchronous client.
 
-httpx bounds each read and write by itself, so an answer that comes byte by byte outlives any of its timeouts.
-(The asynchronous client needs none of this: `asyncio.timeout` bounds all of an attempt.)
+httpx bounds each read and write by itself, so an answer that comes byte by byte outlives any of its timeouts, and it
+does not tell whether a request had begun to be written. Both are known here.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
-import time
 from collections.abc import Iterable
-from contextvars import ContextVar
 from typing import Any
 
 import httpcore
 
-_PIECE = 64 * 1024
+from ._exchange import current
 
-deadline: ContextVar[float] = ContextVar("deadline")
-"""The moment (`time.monotonic`) at which the send on this thread must end."""
-
-
-def _within(timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
-    """Return the seconds that an operation may take: its own timeout, or what is left of the send if that is less."""
-    left = deadline.get() - time.monotonic()
-    if left <= 0:
-        raise error("the total time of the send is up")
-    return left if timeout is None else min(timeout, left)
+PIECE = 64 * 1024
 
 
-class BoundedStream(httpcore.NetworkStream):
-    """A connection whose operations end in time."""
+class Stream(httpcore.NetworkStream):
+    """A connection whose operations end when the time of the send is up."""
 
     def __init__(self, stream: httpcore.NetworkStream, *, tls_in_tls: bool = False) -> None:
         self._stream = stream
         self._tls_in_tls = tls_in_tls
+        self._held = b""
+        self._connecting = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what is there, at most `max_bytes`."""
-        return self._stream.read(max_bytes, _within(timeout, httpcore.ReadTimeout))
+        self._send(b"", timeout)
+        exchange = current.get()
+        if self._connecting:  # the proxy's answer to CONNECT belongs to making the connection
+            timeout = exchange.connect
+        return self._stream.read(max_bytes, exchange.within(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write all of it. httpcore's own loop gives each piece the whole timeout, and copies what is left."""
-        left = memoryview(buffer)
-        if self._tls_in_tls:  # the socket is that of the outer TLS: only httpcore's stream encrypts for the inner one
-            while left:
-                self._stream.write(bytes(left[:_PIECE]), _within(timeout, httpcore.WriteTimeout))
-                left = left[_PIECE:]
+        """Write all of it; but a head waits for the body, so that a small request is one write."""
+        if not self._held and len(buffer) <= PIECE:
+            self._held = buffer
+        else:
+            self._send(buffer, timeout)
+
+    def _send(self, buffer: bytes, timeout: float | None) -> None:
+        held, self._held = self._held, b""
+        if not held and not buffer:
             return
-        sock = self._stream.get_extra_info("socket")
+        exchange = current.get()
+        self._connecting = exchange.about_to_write(held or buffer)
+        pieces = (held + buffer,) if len(buffer) <= PIECE else (held, buffer)
         try:
-            while left:
-                sock.settimeout(_within(timeout, httpcore.WriteTimeout))
-                left = left[sock.send(left) :]
-        except TimeoutError as error:
-            raise httpcore.WriteTimeout(str(error)) from error
+            for piece in pieces:
+                self._send_all(memoryview(piece), timeout)
         except OSError as error:
-            raise httpcore.WriteError(str(error)) from error
+            kind = httpcore.WriteTimeout if isinstance(error, TimeoutError) else httpcore.WriteError
+            exchange.write_failed()
+            raise kind(str(error)) from error
+
+    def _send_all(self, left: memoryview, timeout: float | None) -> None:
+        exchange = current.get()
+        sock = self._stream.get_extra_info("socket")
+        while left:
+            in_time = exchange.within(timeout, httpcore.WriteTimeout)
+            if self._tls_in_tls:  # the socket is the outer TLS; httpcore's stream encrypts for the inner one
+                self._stream.write(bytes(left[:PIECE]), in_time)
+                left = left[PIECE:]
+            else:
+                sock.settimeout(in_time)
+                left = left[sock.send(left) :]
 
     def close(self) -> None:
         """Close it."""
@@ -66,16 +77,16 @@ class BoundedStream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         """Return the connection with TLS on it."""
-        in_time = _within(timeout, httpcore.ConnectTimeout)
+        in_time = current.get().within(timeout, httpcore.ConnectTimeout)
         tls_in_tls = self._stream.get_extra_info("ssl_object") is not None
-        return BoundedStream(self._stream.start_tls(ssl_context, server_hostname, in_time), tls_in_tls=tls_in_tls)
+        return Stream(self._stream.start_tls(ssl_context, server_hostname, in_time), tls_in_tls=tls_in_tls)
 
     def get_extra_info(self, info: str) -> Any:
         """Tell about the connection."""
         return self._stream.get_extra_info(info)
 
 
-class BoundedBackend(httpcore.SyncBackend):
+class Backend(httpcore.SyncBackend):
     """Makes such connections."""
 
     def connect_tcp(
@@ -93,11 +104,9 @@ class BoundedBackend(httpcore.SyncBackend):
             raise httpcore.ConnectError(str(error)) from error
         failure: Exception = httpcore.ConnectError("the name has no address")
         for *_, address in found:
-            in_time = _within(timeout, httpcore.ConnectTimeout)
+            in_time = current.get().within(timeout, httpcore.ConnectTimeout)
             try:
-                stream = super().connect_tcp(str(address[0]), port, in_time, local_address, socket_options)
+                return Stream(super().connect_tcp(str(address[0]), port, in_time, local_address, socket_options))
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
-            else:
-                return BoundedStream(stream)
         raise failure

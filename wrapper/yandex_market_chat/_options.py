@@ -17,13 +17,20 @@ def refuse(reason: str) -> NoReturn:
 
 def _check_seconds(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST_TIMEOUT:
-        refuse(f"{name} must be a number of seconds, more than 0 and at most {LONGEST_TIMEOUT}, not {value!r:.100}.")
+        refuse(f"{name} must be a number of seconds, more than 0 and at most {LONGEST_TIMEOUT}.")
 
 
 def check_count(name: str, value: object) -> int:
     """Return a whole number from 1; refuse anything else."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        refuse(f"{name} must be a whole number from 1, not {value!r:.100}.")
+        refuse(f"{name} must be a whole number from 1.")
+    return value
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return True or False; refuse anything else: "no" is as true as "yes"."""
+    if not isinstance(value, bool):
+        refuse(f"{name} must be True or False.")
     return value
 
 
@@ -37,7 +44,8 @@ class Timeout:
         write: for each write.
         read: for each read, so also for the first byte of the answer.
 
-    What it cannot bound, in `ChatClient`: name resolution, and the caller's own blocking `read()`.
+    What it cannot bound, in `ChatClient`: name resolution, the caller's own blocking `read()`, and TLS through an
+    https:// proxy, where each read has its own bound only.
 
     Raises:
         InvalidRequestError: a value is not more than 0, or more than a million seconds.
@@ -73,7 +81,7 @@ class RetryPolicy:
             buyer may then get the file more than once: the API has no idempotency key.
 
     Raises:
-        InvalidRequestError: `attempts` is not a whole number from 1.
+        InvalidRequestError: `attempts` is not a whole number from 1, or `resend_unknown` not True or False.
     """
 
     attempts: int = 4
@@ -81,3 +89,4 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         check_count("RetryPolicy.attempts", self.attempts)
+        check_flag("RetryPolicy.resend_unknown", self.resend_unknown)

@@ -1,7 +1,5 @@
 """The hourly allowance of a business, as the server tells it in the headers of its answers."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,8 +66,12 @@ class Allowances:
     """What is known of the allowance of each business. Answers arrive out of order, and from several threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._known: dict[int, _Known] = {}
+        self.renew_lock()
+
+    def renew_lock(self) -> None:
+        """Forget the lock, in a forked child: it may be held by a thread that only the parent has."""
+        self._lock = threading.Lock()
 
     def learn(self, business_id: int, quota: Quota | None, seconds: float, now: float) -> None:
         """Take in what an answer told; `now` is the monotonic moment when it came."""

@@ -14,6 +14,12 @@ _lock = threading.Lock()
 _contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
 
 
+def renew_lock() -> None:
+    """Forget the lock, in a forked child: it may be held by a thread that only the parent has."""
+    global _lock
+    _lock = threading.Lock()
+
+
 def is_ready(verify: bool | str | ssl.SSLContext) -> bool:
     """Whether `context_for` would return at once, instead of reading certificates for some 20 to 50 ms."""
     return isinstance(verify, ssl.SSLContext) or _key(verify) in _contexts

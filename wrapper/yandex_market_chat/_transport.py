@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from typing import Generic, TypeVar
+
 import httpcore
 import httpx
 
+from . import _async_network, _network
 from ._config import Config
-from ._network import BoundedBackend
 from ._tls import context_for
+
+T = TypeVar("T")
 
 
 def _arguments(config: Config) -> dict[str, object]:
@@ -27,15 +32,30 @@ def _arguments(config: Config) -> dict[str, object]:
     }
 
 
+class Held(Generic[T]):
+    """Holds a transport. Slotted, so that `vars` does not go through it to the headers that a proxy is sent."""
+
+    __slots__ = ("guard", "transport")
+
+    def __init__(self, transport: T, guard: AsyncGenerator[None] | None = None) -> None:
+        self.transport: T = transport
+        self.guard = guard
+
+
 def make_transport(config: Config) -> httpx.HTTPTransport:
     """Return the transport of a synchronous client."""
     transport = httpx.HTTPTransport(**_arguments(config))  # type: ignore[arg-type]  # a dict of several types
-    # httpx has no argument for it, httpcore's pools have; a test fails when this no longer takes effect.
-    pool: httpcore.ConnectionPool = transport._pool
-    pool._network_backend = BoundedBackend()
+    _use(transport._pool, _network.Backend())
     return transport
 
 
 def make_async_transport(config: Config) -> httpx.AsyncHTTPTransport:
     """Return the transport of an asynchronous client, for one event loop."""
-    return httpx.AsyncHTTPTransport(**_arguments(config))  # type: ignore[arg-type]  # a dict of several types
+    transport = httpx.AsyncHTTPTransport(**_arguments(config))  # type: ignore[arg-type]  # a dict of several types
+    _use(transport._pool, _async_network.Backend())
+    return transport
+
+
+def _use(pool: object, backend: httpcore.NetworkBackend | httpcore.AsyncNetworkBackend) -> None:
+    # httpx has no argument for it, httpcore's pools have; without it nothing works, as the tests would show.
+    vars(pool)["_network_backend"] = backend

@@ -1,0 +1,539 @@
+"""A client from its first use to its last: threads, event loops, forks, closing, and what a send says on its way."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import socket
+import ssl
+import sys
+import textwrap
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+import trustme
+
+from yandex_market_chat import (
+    AsyncChatClient,
+    ChatClient,
+    ConnectionLostError,
+    InvalidRequestError,
+    NotSentError,
+    RetryPolicy,
+    SentFile,
+)
+from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
+
+from .conftest import Chat
+from .test_parallel import MIB, at_once, held, in_fresh_process, left_behind, run_until, sending, until, waiting
+
+
+@contextmanager
+def tls_server(folder: Path) -> Iterator[tuple[MockServer, str]]:
+    """An HTTPS server, and the file of the authority that it is trusted by."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(folder / "authority.pem"))
+    with MockServer(ssl_context=context) as server:
+        yield server, str(folder / "authority.pem")
+
+
+@contextmanager
+def unanswering(*, room: int = 0) -> Iterator[str]:
+    """The address of a server that never accepts; with room in its queue for so many connections, or for none."""
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(room)
+        for _ in range(0 if room else 8):
+            filler = sockets.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def close(chat: Chat) -> None:
+    """Close the client, but not the event loop of the test."""
+    if chat.colour == "sync":
+        chat.client.close()
+    else:
+        chat._runner.run(chat.client.aclose())
+
+
+@pytest.fixture
+def unraisable(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is raised where nobody can catch it: warnings are errors, so a ResourceWarning is among it."""
+    gc.collect()
+    raised: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: raised.append(repr(told.exc_value)))
+    return raised
+
+
+# First use
+
+
+def test_a_fresh_client_takes_8_at_once_with_one_tls_context(
+    colour: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    real = ssl.create_default_context
+
+    def slow(*arguments: Any, **named: Any) -> ssl.SSLContext:
+        made.append(named)
+        time.sleep(0.05)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(ssl, "create_default_context", slow)
+    with tls_server(tmp_path) as (server, authority):
+        arguments = {"api_key": server.api_key, "base_url": server.base_url, "verify": authority, "max_parallel": 8}
+        with Chat(colour, **arguments) as chat:
+            ended = at_once(chat, *[{"chat_id": 1 + number} for number in range(8)])
+        assert [each for each in ended if not isinstance(each, SentFile)] == []
+        assert len(server.received) == 8
+    assert len(made) == 1
+
+
+# Closing
+
+
+def test_a_closed_client_refuses_with_a_sentence(chat: Chat, server: MockServer) -> None:
+    chat.send(b"x")
+    close(chat)
+    close(chat)
+    with pytest.raises(InvalidRequestError, match=r"client is closed|Client is closed; make a new one") as caught:
+        chat.send(b"x")
+    assert caught.value.attempts == 0
+    assert "closed" in repr(chat.client)
+    assert len(server.requests) == 1
+
+
+def test_a_client_that_was_never_used_is_closed_like_any_other(chat: Chat) -> None:
+    close(chat)
+    with pytest.raises(InvalidRequestError, match="closed"):
+        chat.send(b"x")
+
+
+def in_block(chat: Chat, body: Callable[[], object]) -> None:
+    """Run it inside `with client` or `async with client`."""
+
+    async def block() -> None:
+        async with chat.client as client:
+            assert client is chat.client
+            body()
+
+    if chat.colour == "async":
+        chat._runner.run(block())
+    else:
+        with chat.client as client:
+            assert client is chat.client
+            body()
+
+
+def test_with_a_second_time_is_refused(chat: Chat) -> None:
+    body = Mock()
+    in_block(chat, body)
+    with pytest.raises(InvalidRequestError, match="closed"):
+        in_block(chat, body)
+    body.assert_called_once()
+
+
+def test_an_exception_in_the_block_passes_and_closes(chat: Chat) -> None:
+    error = LookupError("of the caller")
+    with pytest.raises(LookupError) as caught:
+        in_block(chat, Mock(side_effect=error))
+    assert caught.value is error
+    assert (error.__cause__, error.__context__) == (None, None)
+    with pytest.raises(InvalidRequestError, match="closed"):
+        chat.send(b"x")
+
+
+@pytest.mark.parametrize("keep_alive", [False, True])
+def test_closing_lets_what_is_in_flight_end(
+    connect: Callable[..., Chat], server: MockServer, keep_alive: bool, unraisable: list[str]
+) -> None:
+    chat = connect(keep_alive=keep_alive)
+    server.script(*[Fault(delay=0.2)] * 3)
+    with sending(chat, *[{"chat_id": number} for number in (1, 2, 3)]) as ended:
+        run_until(chat, lambda: server.in_flight == 3)
+        close(chat)
+        with pytest.raises(InvalidRequestError, match="closed"):
+            chat.send(b"x")
+        assert server.in_flight == 3
+    assert [type(each) for each in ended] == [SentFile] * 3
+    gc.collect()
+    assert unraisable == []
+
+
+def test_closing_refuses_what_waits(connect: Callable[..., Chat], server: MockServer) -> None:
+    chat = connect(max_parallel=1)
+    with ExitStack() as afterwards, held(chat) as first:
+        others = afterwards.enter_context(sending(chat, *[{}] * 5))
+        run_until(chat, lambda: waiting(chat.client) == 5)
+        close(chat)
+    assert [type(each) for each in first] == [SentFile]
+    assert [type(each) for each in others] == [InvalidRequestError] * 5
+    assert all("closed" in str(each) for each in others)
+    assert len(server.requests) == 1
+    assert left_behind(chat.client) == []
+
+
+def test_a_client_that_is_never_closed_leaves_no_warning(
+    server: MockServer, colour: str, unraisable: list[str]
+) -> None:
+    arguments: Any = {"api_key": server.api_key, "base_url": server.base_url}
+    if colour == "sync":
+        ChatClient(**arguments).send_file(b"x", business_id=1, chat_id=2)
+    else:
+        asyncio.run(AsyncChatClient(**arguments).send_file(b"x", business_id=1, chat_id=2))
+    gc.collect()
+    assert unraisable == []
+    until(lambda: server.in_flight == 0)
+
+
+# Event loops
+
+
+async def two_sends(client: AsyncChatClient) -> weakref.ref[asyncio.AbstractEventLoop]:
+    for _ in range(2):
+        await client.send_file(b"x", business_id=1, chat_id=2)
+    return weakref.ref(asyncio.get_running_loop())
+
+
+@pytest.mark.parametrize("keep_alive", [False, True])
+def test_an_async_client_is_usable_in_one_event_loop_after_another(
+    server: MockServer, keep_alive: bool, unraisable: list[str]
+) -> None:
+    client = AsyncChatClient(api_key=server.api_key, base_url=server.base_url, keep_alive=keep_alive)
+    for _ in range(3):
+        asyncio.run(two_sends(client))
+    asyncio.run(client.aclose())
+    assert len(server.received) == 6
+    assert server.connections == (3 if keep_alive else 6)
+    del client
+    gc.collect()
+    assert unraisable == []
+
+
+@pytest.mark.parametrize("keep_alive", [False, True])
+@pytest.mark.usefixtures("unraisable")
+def test_an_async_client_does_not_keep_event_loops_that_are_over(server: MockServer, keep_alive: bool) -> None:
+    client = AsyncChatClient(api_key=server.api_key, base_url=server.base_url, keep_alive=keep_alive)
+    loops = [asyncio.run(two_sends(client)) for _ in range(3)]
+    gc.collect()
+    kept = sum(loop() is not None for loop in loops)
+    asyncio.run(client.aclose())
+    del client
+    gc.collect()
+    assert kept == 0
+
+
+@pytest.mark.parametrize("keep_alive", [False, True])
+def test_an_async_client_is_usable_in_two_event_loops_at_once(
+    server: MockServer, keep_alive: bool, unraisable: list[str]
+) -> None:
+    client = AsyncChatClient(
+        api_key=server.api_key, base_url=server.base_url, keep_alive=keep_alive, max_parallel=2, timeout=20.0
+    )
+    server.script(*[Fault(delay=0.005)] * 40)
+    both = threading.Barrier(2)
+
+    async def some() -> None:
+        sends = [client.send_file(b"x", business_id=1 + number % 2, chat_id=2) for number in range(20)]
+        await asyncio.gather(*sends)
+        await asyncio.to_thread(both.wait, 10)
+        await client.aclose()
+
+    with ThreadPoolExecutor(2) as threads:
+        for loop in [threads.submit(asyncio.run, some()) for _ in range(2)]:
+            loop.result()
+    assert len(server.received) == 40
+    assert max(server.most_in_flight_of(1), server.most_in_flight_of(2)) == 2
+    assert left_behind(client) == []
+    gc.collect()
+    assert unraisable == []
+
+
+@pytest.mark.parametrize("timeout", [0.1, 5.0])
+def test_a_handshake_that_is_given_up_leaves_no_open_connection(timeout: float, unraisable: list[str]) -> None:
+    async def main(address: str) -> BaseException:
+        async with AsyncChatClient(api_key="k", base_url=address, verify=False, timeout=timeout) as client:
+            task = asyncio.create_task(client.send_file(b"x", business_id=1, chat_id=2))
+            await asyncio.sleep(0.2)
+            task.cancel()  # if it has not run out of time before
+            (ended,) = await asyncio.gather(task, return_exceptions=True)
+            assert isinstance(ended, BaseException)
+            return ended
+
+    with unanswering(room=20) as address:
+        ended = asyncio.run(main(address.replace("http", "https", 1)))
+    assert isinstance(ended, NotSentError if timeout < 1 else asyncio.CancelledError)
+    gc.collect()
+    assert unraisable == []
+
+
+# Forks
+
+FORKED = """
+    import asyncio, gc, os, signal, ssl, sys, threading, time, traceback, warnings
+    from yandex_market_chat import AsyncChatClient, ChatClient
+
+    # From Python 3.12 on a fork beside threads is warned of, and forking beside threads is what is tried here.
+    warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
+    colour, keep_alive, url, key, more = sys.argv[1:]
+    arguments = {"api_key": key, "base_url": url, "keep_alive": keep_alive == "True", "max_parallel": 1, "timeout": 5.0}
+    arguments |= {"verify": more} if url.startswith("https:") else {}
+    client = ChatClient(**arguments) if colour == "sync" else AsyncChatClient(**arguments)
+
+    def fork(child):
+        gc.collect()
+        number = os.fork()
+        if number:
+            _, status = os.waitpid(number, 0)
+            assert status == 0, "the child failed"
+            return
+        signal.alarm(8)  # the end of a child that waits for a lock which nobody holds any more
+        try:
+            child()
+            gc.collect()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+            status = 1
+        os._exit(status)
+
+    def send(content):
+        sending = client.send_file(content, business_id=1, chat_id=2)
+        if colour == "async":
+            asyncio.run(sending)
+
+    class Gate:
+        content = b"held"
+        def read(self, size):
+            content, self.content = self.content, b""
+            if content:
+                reached.set()
+                opened.wait(10)
+            return content
+
+    reached, opened = threading.Event(), threading.Event()
+"""
+
+
+def forked(program: str, colour: str, keep_alive: bool, server: MockServer, more: str) -> None:
+    program = textwrap.dedent(FORKED) + textwrap.dedent(program)
+    in_fresh_process(program, colour, str(keep_alive), server.base_url, server.api_key, more)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+class TestFork:
+    @pytest.mark.parametrize("keep_alive", [False, True])
+    @pytest.mark.parametrize("tls", [False, True])
+    def test_a_forked_child_opens_its_own_connection_and_the_parent_goes_on(
+        self, colour: str, keep_alive: bool, tls: bool, tmp_path: Path
+    ) -> None:
+        program = """
+        async def again():
+            await client.send_file(b"parent", business_id=1, chat_id=2)
+            fork(lambda: send(b"child"))
+            await client.send_file(b"parent again", business_id=1, chat_id=2)
+            await client.aclose()
+
+        if colour == "sync":
+            send(b"parent")
+            fork(lambda: (send(b"child"), client.close()))
+            send(b"parent again")
+            client.close()
+        else:
+            asyncio.run(again())
+        """
+        with tls_server(tmp_path) as (secure, authority), MockServer() as plain:
+            server = secure if tls else plain
+            forked(program, colour, keep_alive, server, authority)
+        assert [file.content for file in server.received] == [b"parent", b"child", b"parent again"]
+        before, child, after = (request.connection for request in server.requests)
+        assert before != child != after
+        assert (before == after) == keep_alive
+
+    @pytest.mark.parametrize("slowly", [False, True])
+    def test_a_forked_child_does_not_wait_for_the_places_of_its_parent(
+        self, server: MockServer, colour: str, slowly: bool
+    ) -> None:
+        program = """
+        def child():
+            if more == "slowly":
+                # Some of its threads come while another one is at the beginning of the first use.
+                kind, real = type(client._places), type(client._places).__init__
+                kind.__init__ = lambda *arguments: (time.sleep(0.05), real(*arguments))[1]
+            threads = [threading.Thread(target=send, args=[b"child %d" % number]) for number in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+        holder = threading.Thread(target=send, args=[Gate()])
+        holder.start()
+        assert reached.wait(10)
+        fork(child)
+        opened.set()
+        holder.join()
+        send(b"parent again")
+        """
+        forked(program, colour, False, server, "slowly" if slowly else "")
+        contents = [file.content for file in server.received]
+        assert sorted(contents[:8]) == [b"child %d" % number for number in range(8)]
+        assert contents[8:] == [b"held", b"parent again"]
+        assert server.most_in_flight == 1
+
+    def test_a_child_forked_while_the_tls_context_is_made_can_send(self, colour: str, tmp_path: Path) -> None:
+        program = """
+        real = ssl.create_default_context
+
+        def slow(*arguments, **named):
+            reached.set()
+            time.sleep(0.2)
+            return real(*arguments, **named)
+
+        ssl.create_default_context = slow
+        first = threading.Thread(target=send, args=[b"parent"])
+        first.start()
+        assert reached.wait(10)
+        fork(lambda: send(b"child"))
+        first.join()
+        """
+        with tls_server(tmp_path) as (server, authority):
+            forked(program, colour, False, server, authority)
+        assert sorted(file.content for file in server.received) == [b"child", b"parent"]
+
+
+# Connections that are kept
+
+
+def test_with_keep_alive_a_connection_is_used_again_and_without_it_is_not(
+    connect: Callable[..., Chat], server: MockServer
+) -> None:
+    for keep_alive in (False, True):
+        chat = connect(keep_alive=keep_alive)
+        before = server.connections
+        for _ in range(5):
+            chat.send(b"x")
+        assert server.connections - before == (1 if keep_alive else 5)
+
+
+@pytest.mark.parametrize("scenario", ["close-without-notice", "reset-without-notice"])
+def test_a_kept_connection_that_the_server_has_closed_is_not_used(
+    connect: Callable[..., Chat], server: MockServer, scenario: str
+) -> None:
+    chat = connect(keep_alive=True)
+    for number in range(1, 6):
+        server.script(SCENARIOS[scenario])
+        chat.send(b"first")
+        time.sleep(0.05)  # so that it has arrived that the connection is closed
+        sent = chat.send(b"second")
+        assert (sent.attempts, sent.unknown_attempts) == (1, 0)
+        assert len(server.received) == 2 * number
+
+
+@pytest.mark.parametrize("scenario", ["close-without-notice", "reset-without-notice"])
+def test_a_kept_connection_that_the_server_closes_meanwhile_loses_no_file_in_silence(
+    connect: Callable[..., Chat], server: MockServer, scenario: str
+) -> None:
+    chat = connect(keep_alive=True)
+    for number in range(20):
+        server.script(SCENARIOS[scenario])
+        chat.send(b"first")
+        # The kernel decides whether the end of the connection comes before the request, or crosses it on the way.
+        content = b"second %d" % number
+        try:
+            sent = chat.send(content)
+        except ConnectionLostError:  # said, and not repeated
+            assert [request.body.count(content) for request in server.requests].count(1) <= 1
+        else:
+            assert sent.attempts == 1
+            assert [file.content for file in server.received].count(content) == 1
+
+
+# What is said on the way
+
+
+def test_on_progress_starts_again_at_0_for_each_attempt_and_ends_at_the_size(chat: Chat, server: MockServer) -> None:
+    told: list[tuple[int, int]] = []
+    server.script(Answer(420), Answer(420))
+    sent = chat.send(b"x" * MIB, on_progress=lambda *counts: told.append(counts))
+    starts = [position for position, (count, _) in enumerate(told) if count == 0]
+    assert len(starts) == sent.attempts == 3
+    for begin, end in zip(starts, [*starts[1:], len(told)], strict=True):
+        counts = [count for count, _ in told[begin:end]]
+        assert counts == sorted(set(counts))
+        assert (counts[0], counts[-1]) == (0, MIB)
+        assert len(counts) > 10
+    assert {size for _, size in told} == {MIB}
+
+
+def test_an_on_progress_that_raises_is_logged_once_and_the_file_is_sent(
+    chat: Chat, server: MockServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    on_progress = Mock(side_effect=ZeroDivisionError)
+    server.script(Answer(420))
+    sent = chat.send(b"x" * MIB, on_progress=on_progress)
+    assert sent.attempts == 2
+    assert server.received[0].content == b"x" * MIB
+    on_progress.assert_called_once_with(0, MIB)
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "ZeroDivisionError" in record.getMessage()
+    assert record.name == "yandex_market_chat"
+
+
+@pytest.mark.parametrize("when", ["waiting", "reading", "connecting", "in flight"])
+def test_a_cancellation_warns_that_the_delivery_is_unknown_if_a_request_was_in_flight(
+    server: MockServer, caplog: pytest.LogCaptureFixture, when: str
+) -> None:
+    async def never() -> Any:
+        reading.set()
+        await asyncio.Event().wait()
+        yield b"x"
+
+    async def main() -> None:
+        async with AsyncChatClient(
+            api_key=server.api_key, base_url=base_url, max_parallel=1, retry=RetryPolicy(attempts=1)
+        ) as client:
+            first = asyncio.create_task(client.send_file(never(), business_id=1, chat_id=1))
+            file = {"reading": never()}.get(when, b"x")
+            task = asyncio.create_task(
+                client.send_file(file, name="a.pdf", business_id=1 if when == "waiting" else 2, chat_id=7)
+            )
+            ready = {
+                "waiting": lambda: waiting(client) == 1,
+                "reading": lambda: reading.is_set() and waiting(client) == 0,
+                "connecting": lambda: True,
+                "in flight": lambda: server.in_flight == 1,
+            }[when]
+            await asyncio.to_thread(until, ready)
+            await asyncio.sleep(0.05)
+            caplog.clear()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            warned.extend(record for record in caplog.records if record.levelno >= logging.WARNING)
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+
+    reading, warned = threading.Event(), list[logging.LogRecord]()
+    server.script(SCENARIOS["silence-after-body"])
+    with unanswering() as dead:
+        base_url = dead if when == "connecting" else server.base_url
+        asyncio.run(main())
+    assert len(warned) == (when == "in flight")
+    for record in warned:
+        assert "delivery unknown" in record.getMessage()
+        assert (record.business_id, record.chat_id, record.file_name) == (2, 7, "a.pdf")  # type: ignore[attr-defined]
