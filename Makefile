@@ -54,6 +54,14 @@ demo: $(VENV)/workshop ## start the mock server, send a real file, show what arr
 test: $(VENV)/workshop ## unit and end-to-end tests over real sockets
 	$(BIN)/pytest -n 2
 
+.PHONY: test-page
+test-page: $(VENV)/workshop ## the mock server's page in headless Chromium (Debian: apt-get install chromium)
+	$(BIN)/pytest -p no:schemathesis wrapper/tests/page/in_chromium.py
+
+.PHONY: test-schemathesis
+test-schemathesis: $(VENV)/workshop ## stock schemathesis against the mock server: 2 000 cases, all checks, a minute
+	$(BIN)/python contract_tests/stock_schemathesis.py
+
 PYTHONS := 3.11 3.12 3.13
 # Of a pyenv the versions themselves: its shims say no to a version that is not switched on.
 PYENV_BINS = $(shell ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.*/bin 2>/dev/null | tr '\n' ':')

@@ -94,9 +94,26 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
             on_sent(min(start + _PIECE, len(self._content)))
         yield self._tail
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self:
-            yield piece
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Awaited(iter(self))
+
+
+class _Awaited:
+    """An iterator where an async one is asked for.
+
+    Not an async generator: one that is left in the middle lives, with the file, until its loop finds time to close it.
+    """
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration
 
 
 def is_ok(status_code: int, body: bytes) -> bool:

@@ -33,7 +33,7 @@ class _Receiver(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.received = bytearray()
         self.ended = False
-        self.error: Exception | None = None
+        self.error = ""
         self._changed = asyncio.Event()
         self._may_write = asyncio.Event()
         self._may_write.set()
@@ -54,7 +54,8 @@ class _Receiver(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.ended, self.error = True, exc
+        # As text: its frames hold the file.
+        self.ended, self.error = True, str(exc or "")
         self._changed.set()
         self._may_write.set()
 
@@ -69,8 +70,8 @@ class _Receiver(asyncio.Protocol):
         while not self.received and not self.ended:
             self._changed.clear()
             await self._changed.wait()
-        if not self.received and self.error is not None:
-            raise httpcore.ReadError(str(self.error))
+        if not self.received and self.error:
+            raise httpcore.ReadError(self.error)
         taken = bytes(self.received[:most])
         del self.received[:most]
         if not self.ended:
@@ -85,7 +86,7 @@ class _Receiver(asyncio.Protocol):
                 await asyncio.sleep(0)  # a large file is not to hold up others on the loop, least of all with TLS
             await self._may_write.wait()
         if self.ended:
-            raise httpcore.WriteError(str(self.error or "the connection was closed by the other side"))
+            raise httpcore.WriteError(self.error or "the connection was closed by the other side")
 
 
 class Stream(httpcore.AsyncNetworkStream):
@@ -136,6 +137,7 @@ class Stream(httpcore.AsyncNetworkStream):
     async def aclose(self) -> None:
         """Close it at once: all that matters has been said."""
         self._receiver.transport.abort()
+        self._receiver.transport.close()  # frees what only the garbage collector would otherwise
         await asyncio.sleep(0)  # asyncio closes the socket in the next turn of the loop
 
     async def start_tls(

@@ -41,12 +41,13 @@ def start() -> Iterator[Start]:
 
 
 class Told:
-    """What the first two lines say, in the shape that Wire asks for."""
+    """What the first three lines say, in the shape that Wire asks for."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout
         self.base_url = process.stdout.readline().rstrip("\n")
         self.api_key = process.stdout.readline().rstrip("\n")
+        self.inspection_url = process.stdout.readline().rstrip("\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -68,6 +69,19 @@ def test_serves_until_it_is_told_to_stop(start: Start, wire_to: Any, tmp_path: P
     out, err = process.communicate(timeout=5)
     assert (process.returncode, err) == (0, "")
     assert told.api_key not in first + out
+
+
+def test_limits(start: Start, wire_to: Any) -> None:
+    wire = wire_to(Told(start("--limits")))
+    assert wire.send(wire.request()).headers["X-RateLimit-Resource-Remaining"] == "999"
+
+
+def test_tells_where_to_look(start: Start, wire_to: Any) -> None:
+    told = Told(start())
+    wire = wire_to(told)
+    assert wire.send(wire.request()).headers["X-RateLimit-Resource-Remaining"] is None
+    target = told.inspection_url.removeprefix(told.base_url)
+    assert b"invoice.pdf" in wire.send(wire.request("GET", target, b"")).content
 
 
 def test_given_address(start: Start, wire_to: Any) -> None:

@@ -14,17 +14,24 @@ from typing import Final, cast
 _READ_SIZE: Final = 64 * 1024
 
 
-class Channel(asyncio.BufferedProtocol):
-    """The bytes of a connection, plain or TLS."""
+def make_buffer() -> memoryview:
+    """Return what channels read into: a view, since asyncio's TLS fills slices of it."""
+    return memoryview(bytearray(_READ_SIZE))
 
-    def __init__(self) -> None:
+
+class Channel(asyncio.BufferedProtocol):
+    """The bytes of a connection, plain or TLS.
+
+    The buffer is that of all connections of a loop: between `get_buffer` and `buffer_updated` nothing else runs.
+    """
+
+    def __init__(self, buffer: memoryview) -> None:
         self._received = bytearray()
         self._ended = asyncio.Event()
         self._readable = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
-        # A view, since asyncio's TLS fills slices of it.
-        self._buffer = memoryview(bytearray(_READ_SIZE))
+        self._buffer = buffer
         self.lost = asyncio.Event()
 
     async def receive(self) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
@@ -42,12 +42,16 @@ class Refusal(Exception):  # noqa: N818 - it is what to answer, not something th
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Who may do what: the credentials that are taken, and the businesses and chats that exist (None: all do)."""
+    """Who may do what: the credentials that are taken, and the businesses and chats that exist (None: all do).
 
-    api_keys: tuple[str, ...]
-    oauth_tokens: tuple[str, ...]
+    Credentials come with their scopes; None: with all of them.
+    """
+
+    api_keys: Mapping[str, Collection[str] | None]
+    oauth_tokens: Mapping[str, Collection[str] | None]
     businesses: Collection[int] | None = None
     chats: Collection[int] | None = None
+    revoked: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +141,9 @@ def _check_credentials(operation: Operation, policy: Policy, headers: Headers) -
     refusals: list[Refusal] = []
     for scheme, values in present:
         if isinstance(scheme, KeyScheme):
-            refusal = _refuse_key(scheme.header, values, policy)
+            refusal = _refuse_key(scheme, values, policy)
         else:
-            refusal = _refuse_bearer(values, policy)
+            refusal = _refuse_bearer(scheme, values, policy)
         if refusal is None:
             return isinstance(scheme, BearerScheme)
         refusals.append(refusal)
@@ -151,17 +155,20 @@ def _check_credentials(operation: Operation, policy: Policy, headers: Headers) -
     return False
 
 
-def _refuse_key(header: str, values: list[str], policy: Policy) -> Refusal | None:
+def _refuse_key(scheme: KeyScheme, values: list[str], policy: Policy) -> Refusal | None:
+    header = scheme.header
     if len(values) > 1:
         return Refusal(401, f"the header {header} was sent more than once")
     if API_KEY.fullmatch(values[0]) is None:
         return Refusal(401, f"the value of {header} is not ACMA:, 40 characters, a colon and 8 characters")
     if not _among(values[0], policy.api_keys):
         return Refusal(401, f"the key in {header} is not one that this server takes")
-    return None
+    if values[0] in policy.revoked:
+        return Refusal(401, f"the key in {header} has been revoked")
+    return _refuse_scope(f"the key in {header}", policy.api_keys[values[0]], scheme.scopes)
 
 
-def _refuse_bearer(values: list[str], policy: Policy) -> Refusal | None:
+def _refuse_bearer(scheme: BearerScheme, values: list[str], policy: Policy) -> Refusal | None:
     if len(values) > 1:
         return Refusal(401, "the header Authorization was sent more than once")
     kind, _, token = values[0].partition(" ")
@@ -171,10 +178,18 @@ def _refuse_bearer(values: list[str], policy: Policy) -> Refusal | None:
         return Refusal(401, "the bearer token is missing or malformed")
     if not _among(token, policy.oauth_tokens):
         return Refusal(403, "the bearer token is not one that this server takes")
-    return None
+    if token in policy.revoked:
+        return Refusal(403, "the bearer token has been revoked")
+    return _refuse_scope("the bearer token", policy.oauth_tokens[token], scheme.scopes)
 
 
-def _among(value: str, known: tuple[str, ...]) -> bool:
+def _refuse_scope(what: str, given: Collection[str] | None, needed: tuple[str, ...]) -> Refusal | None:
+    if given is None or not needed or any(scope in given for scope in needed):
+        return None
+    return Refusal(403, f"{what} has none of the scopes {', '.join(needed)}")
+
+
+def _among(value: str, known: Collection[str]) -> bool:
     return any(hmac.compare_digest(value.encode(), candidate.encode()) for candidate in known)
 
 
@@ -225,7 +240,8 @@ def _is_integer(text: str) -> bool:
 def _boundary(form: Form, headers: Headers) -> bytes:
     values = headers.values("Content-Type")
     if not values:
-        raise Refusal(415, f"the request has no Content-Type; it is to be {form.media_type}")
+        # 415 is for a type that is not the right one; without one there is no form, which is a demand of its own.
+        raise Refusal(400, f"the request has no Content-Type; it is to be {form.media_type}")
     if len(values) > 1:
         raise Refusal(400, "the header Content-Type was sent more than once")
     try:
@@ -241,8 +257,8 @@ def _boundary(form: Form, headers: Headers) -> bytes:
 
 def _form_problem(form: Form, parts: tuple[Part, ...]) -> str | None:
     names = [part.name for part in parts]
-    for name, field in form.fields.items():
-        if field.required and name not in names:
+    for name, declared in form.fields.items():
+        if declared.required and name not in names:
             return f"the form has no part {name}"
         if names.count(name) > 1:
             return f"the form has more than one part {name}"

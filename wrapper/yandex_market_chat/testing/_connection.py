@@ -48,12 +48,21 @@ class Connection:
             return False
         if head is None:
             return False
+        looked_at = self._service.inspection.reply(head)
+        if looked_at is not None:
+            await self._inspect(head, looked_at)
+            return False
         visit = self._service.arrived(head, self._number)
         try:
             return await self._serve(head, visit)
         finally:
             visit.leave()
-            self._service.log(visit)
+            self._service.served(visit)
+
+    async def _inspect(self, head: Head, reply: Reply) -> None:
+        """Answer somebody who looks at what arrived: no request of the API, so nothing of it is noted."""
+        await self._channel.send(self._service.inspection.encode(reply, to_head=head.method == "HEAD"))
+        await self._channel.finish(_LINGER)
 
     async def _refuse_unread(self, message: str) -> None:
         visit = self._service.arrived(None, self._number)
@@ -63,7 +72,7 @@ class Connection:
             await self._answer(visit, refusal, self._service.reply(refusal), NO_FAULT, close=True)
         finally:
             visit.leave()
-            self._service.log(visit)
+            self._service.served(visit)
         await self._channel.drop(_LINGER)
 
     async def _serve(self, head: Head, visit: Visit) -> bool:

@@ -48,14 +48,26 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class KeyScheme:
-    """Credentials in a header of their own."""
+    """Credentials in a header of their own, which need one of the scopes (`x-scopes`; none: any will do)."""
 
     header: str
+    scopes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class BearerScheme:
-    """Credentials as `Authorization: Bearer …`."""
+    """Credentials as `Authorization: Bearer …`, which need one of the scopes."""
+
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LimitNumbers:
+    """The contract's `x-limits`: requests at once, and requests in a window, both per business."""
+
+    parallel: int
+    resource: int
+    window_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,7 @@ class Operation:
     form: Form | None
     schemes: tuple[KeyScheme | BearerScheme, ...]
     responses: Mapping[int, Response]
+    limits: LimitNumbers | None
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -148,6 +161,15 @@ def _operation(document: Mapping[str, Any], path: str, method: str, item: Mappin
             int(status): _response(document, int(status), resolve(raw, document))
             for status, raw in node["responses"].items()
         },
+        limits=_limits(node["x-limits"]) if "x-limits" in node else None,
+    )
+
+
+def _limits(node: Mapping[str, Any]) -> LimitNumbers:
+    return LimitNumbers(
+        parallel=node["parallel"]["maximum"],
+        resource=node["resource"]["maximum"],
+        window_seconds=node["resource"]["window-seconds"],
     )
 
 
@@ -172,7 +194,12 @@ def _form(document: Mapping[str, Any], body: Mapping[str, Any]) -> Form | None:
 def _schemes(document: Mapping[str, Any], security: Any) -> tuple[KeyScheme | BearerScheme, ...]:
     names = [name for alternative in security for name in alternative]
     declared = (resolve(document["components"]["securitySchemes"][name], document) for name in names)
-    return tuple(KeyScheme(raw["name"]) if raw["type"] == "apiKey" else BearerScheme() for raw in declared)
+    return tuple(
+        KeyScheme(raw["name"], tuple(raw.get("x-scopes", ())))
+        if raw["type"] == "apiKey"
+        else BearerScheme(tuple(raw.get("x-scopes", ())))
+        for raw in declared
+    )
 
 
 def _response(document: Mapping[str, Any], status: int, node: Mapping[str, Any]) -> Response:

@@ -37,11 +37,12 @@ class Headers(tuple[tuple[str, str], ...]):
         return next(iter(self.values(name)), None)
 
     def __repr__(self) -> str:
-        return f"Headers({list(self._masked())})"
+        return f"Headers({list(self.masked())})"
 
     __str__ = __repr__
 
-    def _masked(self) -> Iterator[tuple[str, str]]:
+    def masked(self) -> Iterator[tuple[str, str]]:
+        """Yield names and values as they may be shown."""
         for name, value in self:
             yield name, "***" if _SECRET_HEADER.search(name) else value
 

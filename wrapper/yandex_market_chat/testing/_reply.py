@@ -39,14 +39,15 @@ class Reply:
         framed = "transfer-encoding" in given or given.get("content-length", str(len(self.body))) != str(len(self.body))
         return framed or "close" in given.get("connection", "")
 
-    def encode(self, *, to_head: bool, close: bool, now: datetime, trace: str) -> bytes:
+    def encode(self, *, to_head: bool, close: bool, now: datetime, more: Pairs = ()) -> bytes:
         """Return the bytes of the answer.
 
-        to_head: the request was HEAD, so no body; close: announce the end of the connection; trace: for `traceparent`.
+        to_head: the request was HEAD, so no body; close: announce the end of the connection; more: headers that the
+        server adds besides those of HTTP.
         """
         if self.wire is not None:
             return self.wire
-        own = [("Date", format_datetime(now, usegmt=True)), ("traceparent", trace)]
+        own = [("Date", format_datetime(now, usegmt=True)), *more]
         bodiless = self.status in _BODILESS
         if self.body and not bodiless:
             own.append(("Content-Type", "application/json"))

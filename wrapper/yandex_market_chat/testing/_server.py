@@ -7,18 +7,21 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Final, Self
 
 from ._answer import Answer
-from ._channel import Channel
+from ._channel import Channel, make_buffer
 from ._check import Policy
+from ._clock import Clock
 from ._connection import Connection
 from ._credentials import FAKE_API_KEY, FAKE_OAUTH_TOKEN, check_api_key, check_oauth_token
 from ._fault import Fault
+from ._inspection import PREFIX
 from ._journal import ReceivedFile, ReceivedRequest
+from ._limits import Limits
 from ._scenarios import load_scenario
 from ._service import Service
 
@@ -32,12 +35,17 @@ class MockServer:
     refusal. Scripted answers and faults take the place of that. What arrived is kept in a journal.
 
     host, port:    where to listen; port 0 is any free one. OSError from `start` if that cannot be had.
-    api_keys:      the keys that are taken, each `ACMA:<40 characters>:<8 characters>`; None: one made-up key.
-    oauth_tokens:  the bearer tokens that are taken; None: one made-up token.
+    api_keys:      the keys that are taken, each `ACMA:<40 characters>:<8 characters>`; None: one made-up key. A mapping
+                   gives each its scopes, such as `{key: ["all-methods"]}`; otherwise they have all.
+    oauth_tokens:  the bearer tokens that are taken, with or without scopes; None: one made-up token.
     businesses:    ids that exist, any other is refused with 403; None: every one exists.
     chats:         ids that exist, any other is refused with 404; None: every one exists.
     ssl_context:   makes it an HTTPS server.
     scenario:      a JSON file with the script to begin with; ValueError with the number of the entry that is wrong.
+    limits:        whether Market's limits hold from the start (see `Limits`).
+    keep_bytes:    of the bodies of requests, the latest so many bytes are kept, in at most twice as much memory; of
+                   older files there is only the record, with the sha256. Records: the latest 5 000 of files, and of
+                   requests; fewer if their heads have more than 4 MiB.
 
     Used with `with` or `async with`, or by `start` and `stop`; once only.
     """
@@ -47,29 +55,36 @@ class MockServer:
         host: str = "127.0.0.1",
         port: int = 0,
         *,
-        api_keys: Sequence[str] | None = None,
-        oauth_tokens: Sequence[str] | None = None,
+        api_keys: Collection[str] | Mapping[str, Collection[str]] | None = None,
+        oauth_tokens: Collection[str] | Mapping[str, Collection[str]] | None = None,
         businesses: Collection[int] | None = None,
         chats: Collection[int] | None = None,
         ssl_context: ssl.SSLContext | None = None,
         scenario: str | os.PathLike[str] | None = None,
+        limits: bool = False,
+        keep_bytes: int = 128 * 1024 * 1024,
     ) -> None:
         if not 0 <= port <= 65535:
             raise ValueError(f"a port is 0 to 65535, not {port}")
+        if keep_bytes < 0:
+            raise ValueError(f"keep_bytes is 0 or more, not {keep_bytes}")
         self._host = host
         self._port = port
         self._ssl_context = ssl_context
         self._service = Service(
             Policy(
-                tuple(map(check_api_key, (FAKE_API_KEY,) if api_keys is None else api_keys)),
-                tuple(map(check_oauth_token, (FAKE_OAUTH_TOKEN,) if oauth_tokens is None else oauth_tokens)),
+                _with_scopes((FAKE_API_KEY,) if api_keys is None else api_keys, check_api_key),
+                _with_scopes((FAKE_OAUTH_TOKEN,) if oauth_tokens is None else oauth_tokens, check_oauth_token),
                 businesses,
                 chats,
-            )
+            ),
+            limits=limits,
+            keep_bytes=keep_bytes,
         )
         if scenario is not None:
             load_scenario(scenario, self.script)
         self._thread: threading.Thread | None = None
+        self._buffer = make_buffer()
         self._stopping: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
         self._stopped = False
         self._base_url: str | None = None
@@ -137,6 +152,32 @@ class MockServer:
         """A bearer token that is taken: the first of `oauth_tokens`. ValueError if there is none."""
         return _first(self._service.policy.oauth_tokens, "OAuth tokens")
 
+    def revoke(self, credential: str) -> None:
+        """Refuse a key or token from now on, as one that its owner has revoked; ValueError if it never was taken."""
+        if credential not in {*self._service.policy.api_keys, *self._service.policy.oauth_tokens}:
+            raise ValueError("this is no key or token that the server takes")
+        self._service.policy.revoked.add(credential)
+
+    @property
+    def inspection_url(self) -> str:
+        """Where a browser shows the files that arrived; with `received.json` behind it, the same as JSON.
+
+        Looking at it is no request to the API: nothing of it is noted.
+        """
+        return self.base_url + PREFIX
+
+    # Limits
+
+    @property
+    def limits(self) -> Limits:
+        """Market's limits, on if `limits.enabled`."""
+        return self._service.limits
+
+    @property
+    def clock(self) -> Clock:
+        """The server's clock, which tests can set and move."""
+        return self._service.clock
+
     # Script
 
     def script(self, *steps: Answer | Fault) -> None:
@@ -159,12 +200,12 @@ class MockServer:
 
     @property
     def received(self) -> tuple[ReceivedFile, ...]:
-        """The files that were taken and answered with the documented 200, in order."""
+        """The files that were taken and answered with the documented 200, in order; the latest, see `keep_bytes`."""
         return self._service.journal.received
 
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
-        """Every request, valid or not, in order of arrival."""
+        """Every request, valid or not, in order of arrival; the latest, see `keep_bytes`."""
         return self._service.journal.requests
 
     @property
@@ -236,7 +277,9 @@ class MockServer:
         number = self._service.journal.connected()
         loop = asyncio.get_running_loop()
         try:
-            _, channel = await loop.connect_accepted_socket(Channel, accepted, ssl=self._ssl_context)
+            _, channel = await loop.connect_accepted_socket(
+                lambda: Channel(self._buffer), accepted, ssl=self._ssl_context
+            )
         except OSError:
             # No TLS: a client that speaks plain HTTP, or does not trust the certificate.
             return
@@ -252,7 +295,16 @@ def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((str(address[0]), port), family=family, backlog=_BACKLOG)
 
 
-def _first(values: tuple[str, ...], what: str) -> str:
-    if not values:
+def _with_scopes(
+    credentials: Collection[str] | Mapping[str, Collection[str]], check: Callable[[str], str]
+) -> dict[str, Collection[str] | None]:
+    if isinstance(credentials, Mapping):
+        return {check(credential): frozenset(scopes) for credential, scopes in credentials.items()}
+    return {check(credential): None for credential in credentials}
+
+
+def _first(values: Iterable[str], what: str) -> str:
+    first = next(iter(values), None)
+    if first is None:
         raise ValueError(f"this server takes no {what}")
-    return values[0]
+    return first

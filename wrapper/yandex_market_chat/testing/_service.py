@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-from datetime import UTC, datetime
 from typing import Final
 
 from ._check import Call, Policy, Refusal, check_body, check_head, error_body, glimpse, split_target
+from ._clock import Clock
 from ._contract import load_contract
 from ._credentials import Headers
+from ._inspection import Inspection
 from ._journal import Journal, ReceivedFile, ReceivedRequest, Visit
+from ._limits import Limits
 from ._reader import Head
-from ._reply import Reply, json_reply
+from ._reply import Pairs, Reply, json_reply
 from ._script import Script
 
 _logger: Final = logging.getLogger("yandex_market_chat.testing")
@@ -23,25 +25,29 @@ _SLACK: Final = 64 * 1024
 
 
 class Service:
-    """One server's contract, policy, script and journal."""
+    """One server's contract, policy, script, limits and journal."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, *, limits: bool, keep_bytes: int) -> None:
         self.contract = load_contract()
         self.policy = policy
-        self.journal = Journal()
+        self.clock = Clock()
+        self.limits = Limits(self.contract, self.clock, enabled=limits)
+        self.journal = Journal(keep_bytes)
+        self.inspection = Inspection(self.journal, policy)
         self.script = Script(self.contract)
         self.max_body = self.contract.max_body + _SLACK
-
-    def now(self) -> datetime:
-        """Read the server's clock."""
-        return datetime.now(UTC)
 
     def arrived(self, head: Head | None, connection: int) -> Visit:
         """Begin the record of a request; None: one that could not be read."""
         method, target, headers = (head.method, head.target, head.headers) if head else ("", "", Headers())
         path, query = split_target(target)
-        request = ReceivedRequest(method, target, path, query, headers, connection, self.now())
-        return self.journal.arrived(request, glimpse(self.contract, path, query, "businessId"))
+        request = ReceivedRequest(method, target, path, query, headers, connection, self.clock.now())
+        visit = self.journal.arrived(request, glimpse(self.contract, path, query, "businessId"))
+        ticket = self.limits.enter(visit.business)
+        if ticket is not None:
+            visit.ticket = ticket
+            visit.on_leave = lambda: self.limits.leave(ticket)
+        return visit
 
     def chat_of(self, visit: Visit) -> int | None:
         """Return the chat that a request is about, if it says so legibly."""
@@ -51,7 +57,11 @@ class Service:
         """Say what the request asks for, or why it is refused, as far as its head can say."""
         request = visit.request
         try:
-            return check_head(self.contract, self.policy, request.method, request.target, request.headers)
+            call = check_head(self.contract, self.policy, request.method, request.target, request.headers)
+            if visit.ticket is not None and visit.ticket.refused:
+                # No violation: the request is as the contract wants it.
+                return Refusal(420, self.limits.sentence(visit.ticket, call.operation.path))
+            return call
         except Refusal as refusal:
             visit.note(violation=refusal.message)
             return refusal
@@ -84,7 +94,7 @@ class Service:
             return
         business, chat = verdict.arguments.get("businessId"), verdict.arguments.get("chatId")
         if isinstance(business, int) and isinstance(chat, int):
-            for part in request.parts:
+            for number, part in enumerate(request.parts):
                 self.journal.accept(
                     ReceivedFile(
                         business_id=business,
@@ -93,19 +103,22 @@ class Service:
                         content_type=part.content_type,
                         size=len(part.content),
                         sha256=hashlib.sha256(part.content).hexdigest(),
-                        content=part.content,
                         headers=request.headers,
                         at=request.at,
+                        _contents=visit.contents,
+                        _part=number,
                     )
                 )
 
     def encode(self, visit: Visit, reply: Reply, *, close: bool) -> bytes:
         """Return the bytes of an answer to this request."""
         # `traceparent`: W3C Trace Context, version 00.
-        trace = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
-        return reply.encode(to_head=visit.request.method == "HEAD", close=close, now=self.now(), trace=trace)
+        more: Pairs = (("traceparent", f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"),)
+        if visit.ticket is not None:
+            more += self.limits.settle(visit.ticket, reply.status)
+        return reply.encode(to_head=visit.request.method == "HEAD", close=close, now=self.clock.now(), more=more)
 
-    def log(self, visit: Visit) -> None:
+    def served(self, visit: Visit) -> None:
         """Write a line for a request that has been served; what the client chose is escaped, so one line it is."""
         request = visit.request
         files = [f"{part.filename!r} {len(part.content)} B" for part in request.parts]
@@ -118,6 +131,7 @@ class Service:
             len(request.body),
             f"; {request.violation}" if request.violation else "",
         )
+        self.journal.served(visit)
 
 
 def _printable(text: str) -> str:

@@ -1,0 +1,52 @@
+"""Keys and tokens that are revoked, or have the wrong scope."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from yandex_market_chat.testing import MockServer
+from yandex_market_chat.testing._contract import load_contract
+
+KEY, OTHER = (f"ACMA:{letter * 40}:{letter * 8}" for letter in "ab")
+SCOPES = load_contract().document["components"]["securitySchemes"]
+
+
+def test_revoked(server: MockServer, wire: Any) -> None:
+    assert wire.send(wire.request()).status == 200
+    server.revoke(server.api_key)
+    answer = wire.send(wire.request())
+    assert (answer.status, json.loads(answer.content)["errors"][0]["message"]) == (
+        401,
+        "the key in Api-Key has been revoked",
+    )
+    bearer = {"Api_Key": None, "Authorization": f"Bearer {server.oauth_token}"}
+    assert wire.send(wire.request(**bearer)).status == 200
+    server.revoke(server.oauth_token)
+    answer = wire.send(wire.request(**bearer))
+    assert (answer.status, server.requests[-1].violation) == (403, "the bearer token has been revoked")
+    with pytest.raises(ValueError, match="no key or token") as caught:
+        server.revoke(KEY)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("scope", SCOPES["ApiKey"]["x-scopes"])
+def test_scopes_of_keys(wire_to: Any, scope: str) -> None:
+    with MockServer(api_keys={KEY: ["offers-and-cards", scope], OTHER: ["offers-and-cards"]}) as server:
+        wire = wire_to(server)
+        assert server.api_key == KEY
+        assert wire.send(wire.request()).status == 200
+        answer = wire.send(wire.request(Api_Key=OTHER))
+        assert answer.status == 403
+        assert b"none of the scopes communication, all-methods" in answer.content
+        assert OTHER.encode() not in answer.content
+
+
+def test_scopes_of_tokens(wire_to: Any) -> None:
+    (scope,) = SCOPES["OAuth"]["x-scopes"]
+    with MockServer(oauth_tokens={"good": [scope], "bad": []}) as server:
+        wire = wire_to(server)
+        for token, status in (("good", 200), ("bad", 403)):
+            assert wire.send(wire.request(Api_Key=None, Authorization=f"Bearer {token}")).status == status

@@ -1,0 +1,34 @@
+"""The clock of a server: what its answers are dated with, and what its hourly windows follow."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+
+class Clock:
+    """The time of this machine until a test sets or moves it; from then on it runs as far ahead or behind.
+
+    It decides `Date`, `X-RateLimit-Resource-Until`, the windows of the limits, and when something was received. Delays
+    of faults are real seconds all the same.
+    """
+
+    def __init__(self) -> None:
+        # One reference, put in place at once: readable from any thread without a lock.
+        self._ahead = timedelta()
+
+    def now(self) -> datetime:
+        """Return the moment, aware and in UTC."""
+        return datetime.now(UTC) + self._ahead
+
+    def set(self, moment: datetime) -> None:
+        """Put the clock to an aware moment, from which it runs on; ValueError for a naive one."""
+        if moment.tzinfo is None:
+            raise ValueError("the clock is set to an aware moment: datetime(..., tzinfo=UTC)")
+        self._ahead = moment - datetime.now(UTC)
+
+    def move(self, by: timedelta | float) -> None:
+        """Move the clock by a time, or by seconds; back if negative."""
+        self._ahead += by if isinstance(by, timedelta) else timedelta(seconds=by)
+
+    def __repr__(self) -> str:
+        return f"<Clock {self.now().isoformat(timespec='seconds')}>"

@@ -1,0 +1,61 @@
+"""What the pytest fixture `market_chat` is: a server, clients for it, and what was wrong at the end of a test."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from functools import cached_property
+
+from .. import AsyncChatClient, ChatClient
+from ._answer import Answer
+from ._fault import Fault
+from ._journal import ReceivedRequest
+from ._server import MockServer
+
+
+class MarketChat(MockServer):
+    """The fixture `market_chat`: a running `MockServer` with a client of each colour that is set up for it.
+
+    A valid request gets the documented 200, unless an answer or fault was scripted for it (`script`, `script_for`). The
+    test fails if a request broke the contract and nothing was scripted for it, and if something scripted was not used;
+    `@pytest.mark.market_chat(allow_violations=True, allow_unused=True)` relaxes either.
+    """
+
+    @cached_property
+    def client(self) -> ChatClient:
+        """A `ChatClient` of this server, whatever proxies and keys the environment names."""
+        return ChatClient(api_key=self.api_key, base_url=self.base_url, proxy="")
+
+    @cached_property
+    def async_client(self) -> AsyncChatClient:
+        """An `AsyncChatClient` of this server; usable in one event loop after another."""
+        # Nobody closes it: it keeps no connection between two sends, so it holds nothing to be closed.
+        return AsyncChatClient(api_key=self.api_key, base_url=self.base_url, proxy="")
+
+    def stop(self) -> None:
+        """End the server and the client."""
+        if "client" in vars(self):
+            self.client.close()
+        super().stop()
+
+    def violations(self) -> tuple[str, ...]:
+        """Say, each in a line, what broke the contract without being scripted."""
+        return tuple(_violation(request) for request in self.requests if request.violation and not request.scripted)
+
+    def unused(self) -> tuple[str, ...]:
+        """Say, each in a line, what was scripted and not used."""
+        return tuple(_step(step) for step in self.script_left)
+
+
+def _violation(request: ReceivedRequest) -> str:
+    # Of the query nothing but what the sentence says: it may hold what should have been in a header.
+    line = f"{request.method} {request.path}"[:200].strip() or "what was no request"
+    return f"{line!r} was answered {request.status or 'nothing'}: {request.violation}"
+
+
+def _step(step: Answer | Fault) -> str:
+    shown = {field.name: getattr(step, field.name) for field in fields(step) if field.name != "off_contract"}
+    defaults = {field.name: field.default for field in fields(step)}
+    told = ", ".join(
+        f"{name}={value!r}"[:100] for name, value in shown.items() if name == "status" or value != defaults[name]
+    )
+    return f"{type(step).__name__}({told})"
