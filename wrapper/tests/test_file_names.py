@@ -129,12 +129,18 @@ NAMELESS: dict[str, Callable[[Path, ExitStack], Any]] = {
 }
 
 
-@pytest.mark.parametrize("kind", NAMELESS)
+@pytest.mark.parametrize(
+    ("colour", "kind"),
+    [
+        (colour, kind)
+        for colour in ("sync", "async")
+        for kind in NAMELESS
+        if (colour, kind) != ("sync", "async iterator")
+    ],
+)
 def test_every_nameless_file_gets_a_name_that_fits_its_type(
     kind: str, chat: Chat, server: MockServer, tmp_path: Path
 ) -> None:
-    if kind == "async iterator" and chat.colour == "sync":
-        pytest.skip("only AsyncChatClient takes one")
     types = {None: "file.bin", "application/pdf": "file.pdf", "IMAGE/JPEG; q=1": "file.jpg", "own/type": "file.bin"}
     for content_type, expected in types.items():
         with ExitStack() as stack:

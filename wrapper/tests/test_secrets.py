@@ -6,12 +6,14 @@ import asyncio
 import base64
 import json
 import logging
+import os
 import pickle
 import signal
 import socket
 import ssl
 import sys
 import threading
+import time
 import traceback
 import types
 from collections.abc import Callable, Iterator
@@ -442,15 +444,23 @@ def test_a_client_that_is_half_made_can_be_shown(client: type[ChatClient]) -> No
 
 
 @pytest.fixture
-def alarm() -> Iterator[Callable[[float], object]]:
-    """Sets when the signal comes that interrupts the main thread, as Ctrl+C does."""
+def interrupted(server: MockServer) -> Iterator[None]:
+    """Interrupts the main thread, as Ctrl+C does, a moment after the server has got a request."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
+    def watch() -> None:
+        while not server.requests:
+            time.sleep(0.002)
+        time.sleep(MOMENT)
+        os.kill(os.getpid(), signal.SIGALRM)
+
     before = signal.signal(signal.SIGALRM, interrupt)
-    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    yield
+    watcher.join()
     signal.signal(signal.SIGALRM, before)
 
 
@@ -458,6 +468,9 @@ def spent_for_a_while() -> Answer:
     told = {"Date": "Thu, 10 Jul 2025 00:30:00 GMT", "X-RateLimit-Resource-Until": "Thu, 10 Jul 2025 00:30:05 GMT"}
     return Answer(420, headers=told | {"X-RateLimit-Resource-Remaining": "0"})
 
+
+# Long enough to come to the point where there is nothing to do but wait; nothing fails if it is not.
+MOMENT = 0.05
 
 INTERRUPTED: dict[str, Answer | Fault] = {
     "while it waits for the answer": Fault(cut="silence", at="after-body"),
@@ -469,12 +482,14 @@ INTERRUPTED: dict[str, Answer | Fault] = {
 
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals reach the main thread")
 @pytest.mark.parametrize("when", INTERRUPTED)
-def test_an_interrupted_send_tells_nothing(server: MockServer, when: str, alarm: Callable[[float], object]) -> None:
+@pytest.mark.usefixtures("interrupted")
+def test_an_interrupted_send_tells_nothing(server: MockServer, when: str) -> None:
     server.script(INTERRUPTED[when])
-    with Chat("sync", api_key=KEY, base_url=server.base_url, timeout=10.0) as chat:
-        alarm(0.08)
-        with pytest.raises(KeyboardInterrupt) as caught:
-            chat.send(BytesIO(bytes(5_000_000)))
+    with (
+        Chat("sync", api_key=KEY, base_url=server.base_url, timeout=10.0) as chat,
+        pytest.raises(KeyboardInterrupt) as caught,
+    ):
+        chat.send(BytesIO(bytes(5_000_000)))
     assert_error_is_clean(caught.value)
     assert len(server.requests) == 1
 
@@ -487,14 +502,16 @@ def test_a_cancelled_send_tells_nothing(server: MockServer, when: str, how: str)
     async def main() -> BaseException:
         client = AsyncChatClient(api_key=KEY, base_url=server.base_url, timeout=10.0)
         try:
-            if how == "cancelled":
+            async with asyncio.timeout(None) as until:
                 task = asyncio.create_task(client.send_file(BytesIO(bytes(5_000_000)), business_id=1, chat_id=2))
-                await asyncio.sleep(0.08)
-                task.cancel()
+                while not server.requests:
+                    await asyncio.sleep(0.002)
+                await asyncio.sleep(MOMENT)
+                if how == "cancelled":
+                    task.cancel()
+                else:
+                    until.reschedule(asyncio.get_running_loop().time())
                 await task
-            else:
-                async with asyncio.timeout(0.08):
-                    await client.send_file(BytesIO(bytes(5_000_000)), business_id=1, chat_id=2)
         except (asyncio.CancelledError, TimeoutError) as error:
             return error
         finally:
