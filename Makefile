@@ -1,6 +1,8 @@
 # Every habit of the workshop is a target; each works from a fresh clone. `make` alone lists them.
 
 PYTHON ?= python3
+# The order of the tests: the same every time, unless another is asked for (make test SEED=last, SEED=7).
+SEED ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 NODE_MODULES := $(VENV)/node_modules
@@ -52,7 +54,14 @@ demo: $(VENV)/workshop ## start the mock server, send a real file, show what arr
 
 .PHONY: test
 test: $(VENV)/workshop ## unit and end-to-end tests over real sockets
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup --randomly-seed=$(SEED)
+
+.PHONY: coverage
+coverage: $(VENV)/workshop ## branch coverage of the wrapper's core, which is to be whole
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q --randomly-seed=$(SEED) wrapper/tests --ignore wrapper/tests/testing
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 .PHONY: test-page
 test-page: $(VENV)/workshop ## the mock server's page in headless Chromium (Debian: apt-get install chromium)
@@ -81,7 +90,7 @@ test-matrix: $(VENV)/workshop ## the built wheel, with its declared dependencies
 ## checks
 
 .PHONY: check
-check: lint types check-generated lint-contract ## everything but the tests: style, types, generated code, contract
+check: lint types check-generated lint-contract core-size ## everything but the tests: style, types, generated, contract
 
 .PHONY: lint
 lint: $(VENV)/workshop ## style of the Python code
@@ -92,6 +101,10 @@ lint: $(VENV)/workshop ## style of the Python code
 format: $(VENV)/workshop ## put the Python code into style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+.PHONY: core-size
+core-size: $(VENV)/workshop ## has the core of the wrapper outgrown its room
+	@$(BIN)/python wrapper/core_size.py | tail -n 1
 
 .PHONY: types
 types: $(VENV)/workshop $(VENV)/node ## mypy --strict over both packages, pyright on the wrapper
