@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from importlib.resources import files
+from types import SimpleNamespace
 from typing import Any, BinaryIO, cast
 
 import httpx
@@ -68,15 +69,9 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     """What httpx made of the parts, in as few pieces as the transport can write without copying the file."""
 
     def __init__(self, parts: httpx.SyncByteStream, content: bytes, on_sent: Callable[[int], None] | None) -> None:
-        before: list[bytes] = []
-        after: list[bytes] = []
-        pieces = before
-        for part in parts:
-            if part is content:
-                pieces = after
-            else:
-                pieces.append(part)
-        self._head, self._content, self._tail = b"".join(before), content, b"".join(after)
+        pieces = list(parts)
+        place = next(index for index, piece in enumerate(pieces) if piece is content)
+        self._head, self._content, self._tail = b"".join(pieces[:place]), content, b"".join(pieces[place + 1 :])
         self._on_sent = on_sent
 
     def __iter__(self) -> Iterator[bytes]:
@@ -101,7 +96,8 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 def is_ok(status_code: int, body: bytes) -> bool:
     """Whether the generated parser makes the documented OK of an answer: HTTP 200 and `"status": "OK"`."""
-    response = httpx.Response(status_code, content=body)
+    # All that the parser asks of an answer; httpx's own costs far more.
+    response = cast(httpx.Response, SimpleNamespace(status_code=status_code, json=lambda: json.loads(body)))
     try:
         parsed = send_file_to_chat._parse_response(client=_PARSER_SETTINGS, response=response)
     except Exception:  # whatever it raises on a body that is not the documented one; what arrived is kept elsewhere

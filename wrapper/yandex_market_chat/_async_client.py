@@ -17,7 +17,7 @@ import httpx
 
 from ._base_client import BaseClient, Progress
 from ._delivery import Outcome, Pause, deliver, out_of_time
-from ._exchange import Exchange, current
+from ._exchange import Exchange
 from ._file import File, FileLike, read_stream
 from ._options import Timeout
 from ._places import Place
@@ -145,23 +145,16 @@ class AsyncChatClient(BaseClient):
         return file.read(limit) if file.in_memory else await _in_thread(file.read, limit)
 
     async def _attempt(self, transport: httpx.AsyncHTTPTransport, send: Send, content: bytes) -> Outcome:
-        exchange = send.exchange = Exchange(self._config.credentials, send.timeout, send.deadline)
-        token = current.set(exchange)
-        try:
+        send.exchange = Exchange(self._config.credentials, send.timeout, send.deadline)
+        with send.exchange as exchange:
             async with asyncio.timeout(_left(send.deadline)):
                 response = await transport.handle_async_request(self._request(send, content))
-                try:
+                async with aclosing(cast(httpx.AsyncByteStream, response.stream)) as stream:
                     exchange.answered(response)
-                    async with aclosing(aiter(response.stream)) as chunks:  # type: ignore[arg-type, type-var]  # a generator
+                    async with aclosing(cast(AsyncGenerator[bytes], aiter(stream))) as chunks:
                         async for chunk in chunks:
                             if not exchange.wants_more(chunk):
                                 break
-                finally:
-                    await response.aclose()
-        except Exception as error:  # of whatever kind: what it means for the file must be said
-            exchange.failed(error)
-        finally:
-            current.reset(token)
         send.exchange = None
         return exchange.outcome()
 

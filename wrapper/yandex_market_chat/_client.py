@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import threading
 import time
+from contextlib import closing
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import httpx
 
 from ._base_client import BaseClient, Progress
 from ._delivery import Outcome, Pause, deliver, out_of_time
-from ._exchange import Exchange, current
+from ._exchange import Exchange
 from ._file import FileLike, raise_invalid
 from ._options import Timeout
 from ._places import Place
@@ -131,21 +132,14 @@ class ChatClient(BaseClient):
         self._check_usable()
 
     def _attempt(self, transport: httpx.HTTPTransport, send: Send, content: bytes) -> Outcome:
-        exchange = send.exchange = Exchange(self._config.credentials, send.timeout, send.deadline)
-        token = current.set(exchange)
-        try:
+        send.exchange = Exchange(self._config.credentials, send.timeout, send.deadline)
+        with send.exchange as exchange:
             response = transport.handle_request(self._request(send, content))
-            try:
+            with closing(cast(httpx.SyncByteStream, response.stream)) as stream:
                 exchange.answered(response)
-                for chunk in response.stream:  # type: ignore[union-attr]  # of a sync transport it is a sync one
+                for chunk in stream:
                     if not exchange.wants_more(chunk):
                         break
-            finally:
-                response.close()
-        except Exception as error:  # of whatever kind: what it means for the file must be said
-            exchange.failed(error)
-        finally:
-            current.reset(token)
         send.exchange = None
         return exchange.outcome()
 
