@@ -99,7 +99,8 @@ def held(chat: Chat) -> Iterator[list[SentFile | BaseException]]:
 
 def waiting(client: Any) -> int:
     """How many sends wait for a place."""
-    return sum(map(len, client._places._waiting.values()))
+    waiting: int = client._places.waiting
+    return waiting
 
 
 def left_behind(client: Any) -> list[object]:
@@ -292,7 +293,7 @@ INTERRUPTED = """
             first = threading.Thread(target=client.send_file, args=[Gate()], kwargs={"business_id": 1, "chat_id": 2})
             first.start()
             reached.wait(10)
-            ready = lambda: any(client._places._waiting.values())
+            ready = lambda: client._places.waiting
         else:
             server.script(SCENARIOS["silence-after-body"])
             ready = lambda: server.in_flight

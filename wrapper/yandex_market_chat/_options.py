@@ -34,6 +34,15 @@ def check_flag(name: str, value: object) -> bool:
     return value
 
 
+def check_integration(value: object) -> str:
+    """Return the name and version of the calling software; refuse what cannot stand in a header."""
+    if not isinstance(value, str) or not (0 < len(value) <= 100) or any(not " " <= c <= "~" for c in value):
+        refuse('integration must be "name/version": printable ASCII, at most 100 characters.')
+    if value != value.strip() or not all(value.partition("/")[::2]):
+        refuse('integration must be "name/version".')
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Timeout:
     """How long a send may take, in seconds.

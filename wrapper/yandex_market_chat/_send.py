@@ -6,11 +6,9 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from ._errors import ChatError, DeliveryUnknownError
 from ._exchange import Exchange
-from ._file import File
 from ._options import Timeout
 from ._quota import Quota
 
@@ -52,7 +50,6 @@ class Send:
     content_type: str = ""
     attempts: int = 0
     unknown_attempts: int = 0
-    file: File | None = field(default=None, repr=False)
     timeout: Timeout = Timeout()  # noqa: RUF009  frozen
     deadline: float = math.inf
     on_sent: Callable[[int], None] | None = field(default=None, repr=False)
@@ -66,6 +63,10 @@ class Send:
     def elapsed(self) -> float:
         """Seconds since the call."""
         return self.clock() - self.started
+
+    def left(self) -> float | None:
+        """Return the seconds that are left of the total; None: there is no total."""
+        return None if self.deadline == math.inf else max(0.0, self.deadline - self.clock())
 
     def describe(self) -> dict[str, object]:
         """Return the fields of a log record."""
@@ -81,15 +82,12 @@ class Send:
     def __enter__(self) -> Send:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, ChatError):
             self.complete(error)
             if isinstance(error, DeliveryUnknownError) and error.later is not None:
                 self.complete(error.later)
-            # What lies below the call of `send_file` is nothing to its caller, and would keep the file in memory.
-            error.__traceback__ = _topmost(error)
+            _bare(error)
             logger.info("%s", _outcome(error), extra={**self.describe(), "outcome": type(error).__name__})
         elif error is None:
             logger.info("sent", extra={**self.describe(), "outcome": "SentFile"})
@@ -104,9 +102,7 @@ class Send:
         else:
             logger.info("not sent: %s", type(error).__name__, extra=extra)
         if self.exchange is not None:
-            # It stays what it is, but for the frames of httpx and httpcore: their locals hold the key.
-            error.__context__ = error.__cause__ = None
-            error.__traceback__ = _topmost(error)
+            _bare(error)
 
     def complete(self, error: ChatError) -> None:
         """Tell an error which send it belongs to."""
@@ -117,11 +113,15 @@ class Send:
         error.attempts, error.elapsed = self.attempts, self.elapsed
 
 
-def _topmost(error: BaseException) -> TracebackType | None:
-    top = error.__traceback__
-    if top is not None:
-        top.tb_next = None
-    return top
+def _bare(error: BaseException) -> None:
+    """Leave an error its topmost frame alone.
+
+    What lies below the call of `send_file` is nothing to its caller, and would keep the file in memory; the locals of
+    httpx and httpcore hold the key.
+    """
+    error.__context__ = error.__cause__ = None
+    if error.__traceback__ is not None:
+        error.__traceback__.tb_next = None
 
 
 def _outcome(error: ChatError) -> str:

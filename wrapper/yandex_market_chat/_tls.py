@@ -20,11 +20,6 @@ def renew_lock() -> None:
     _lock = threading.Lock()
 
 
-def is_ready(verify: bool | str | ssl.SSLContext) -> bool:
-    """Whether `context_for` would return at once, instead of reading certificates for some 20 to 50 ms."""
-    return isinstance(verify, ssl.SSLContext) or _key(verify) in _contexts
-
-
 def context_for(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext:
     """Return the context for what a client was told to trust.
 
