@@ -1,7 +1,5 @@
 """From the server's answer to what it means."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass

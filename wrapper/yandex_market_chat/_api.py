@@ -4,8 +4,6 @@ Of the generated code two things are used: how a call becomes a request, and how
 let near the network: ARCHITECTURE.md says why.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.resources import files

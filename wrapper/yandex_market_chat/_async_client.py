@@ -1,7 +1,5 @@
 """The asynchronous client: a thin driver around the decision core."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import time
@@ -15,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
+from ._async_network import Backend
 from ._base_client import BaseClient, Progress
 from ._delivery import Outcome, Pause, deliver, out_of_time
 from ._exchange import Exchange
@@ -22,7 +21,7 @@ from ._file import File, FileLike, read_stream
 from ._options import Timeout
 from ._places import Place
 from ._send import Send, SentFile
-from ._transport import Held, make_async_transport
+from ._transport import Held, make_transport
 
 T = TypeVar("T")
 
@@ -163,7 +162,7 @@ class AsyncChatClient(BaseClient):
         loop = asyncio.get_running_loop()
         if loop not in self._open:
             # With TLS certificates may have to be read, for some 20 to 50 ms.
-            make = partial(make_async_transport, self._route)
+            make = partial(make_transport, httpx.AsyncHTTPTransport, Backend(), self._route)
             made = await _in_thread(make) if self._route.uses_tls else make()
             if loop not in self._open:  # another task may have been as quick
                 guard = _closed_with_the_loop(made, self._open)

@@ -1,7 +1,5 @@
 """What both clients are made of, but for the waiting: their arguments, what they know, and how a send begins."""
 
-from __future__ import annotations
-
 import os
 import ssl
 import time

@@ -1,7 +1,5 @@
 """The synchronous client: a thin driver around the decision core."""
 
-from __future__ import annotations
-
 import threading
 import time
 from contextlib import closing
@@ -13,6 +11,7 @@ from ._base_client import BaseClient, Progress
 from ._delivery import Outcome, Pause, deliver, out_of_time
 from ._exchange import Exchange
 from ._file import File, FileLike
+from ._network import Backend
 from ._options import Timeout
 from ._places import Place
 from ._send import Send, SentFile
@@ -142,7 +141,7 @@ class ChatClient(BaseClient):
     def _connections(self) -> httpx.HTTPTransport:
         with self._lock:
             if self._held is None:
-                self._held = Held(make_transport(self._route))
+                self._held = Held(make_transport(httpx.HTTPTransport, Backend(), self._route))
             return self._held.transport
 
     def close(self) -> None:

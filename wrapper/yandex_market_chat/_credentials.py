@@ -1,7 +1,5 @@
 """The secrets of a client: what goes into one request header, and nowhere else."""
 
-from __future__ import annotations
-
 import base64
 import os
 from typing import AnyStr, NoReturn

@@ -4,8 +4,6 @@
 `Answer` or a `Failure` for an attempt, nothing for a pause. The last it yields is a `SentFile`, or it raises the error.
 """
 
-from __future__ import annotations
-
 import logging
 import random
 from collections.abc import Callable, Generator
@@ -125,14 +123,9 @@ def _known_to_be_spent(quota: Quota | None) -> errors.ChatError:
 
 def _sent(send: Send, answer: Answer, quota: Quota | None) -> SentFile:
     return SentFile(
-        business_id=send.business_id,
-        chat_id=send.chat_id,
-        name=send.name,
-        size=send.size,
+        **send.facts(),
         content_type=send.content_type,
-        attempts=send.attempts,
         unknown_attempts=send.unknown_attempts,
-        elapsed=send.elapsed,
         trace_id=answer.headers.get("traceparent"),
         quota=quota,
     )
@@ -140,4 +133,4 @@ def _sent(send: Send, answer: Answer, quota: Quota | None) -> SentFile:
 
 def _log(send: Send, message: str, *values: object, **fields: object) -> None:
     if logger.isEnabledFor(logging.DEBUG):
-        logger.debug(message, *values, extra={**send.describe(), **fields})
+        logger.debug(message, *values, extra=send.describe(**fields))

@@ -1,13 +1,11 @@
 """One attempt: what was written, what came back, and what that amounts to."""
 
-from __future__ import annotations
-
 import math
 import ssl
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Self
+from typing import NamedTuple, Self
 
 import httpcore
 import httpx
@@ -23,16 +21,13 @@ SMALL = 64 * 1024
 """How many bytes are rather copied than written by themselves."""
 
 
-class Failure:
+class Failure(NamedTuple):
     """An attempt that got no answer."""
 
-    __slots__ = ("error", "final")
-
-    def __init__(self, error: ChatError, final: bool = False) -> None:
-        self.error = error
-        """A `ConnectionFailedError` if the request was not begun, else a `DeliveryUnknownError`."""
-        self.final = final
-        """Whether the same would happen again: a refused certificate, a proxy that says no."""
+    error: ChatError
+    """A `ConnectionFailedError` if the request was not begun, else a `DeliveryUnknownError`."""
+    final: bool = False
+    """Whether the same would happen again: a refused certificate, a proxy that says no."""
 
 
 class Exchange:
@@ -122,7 +117,9 @@ class Exchange:
     def _failure_of(self, error: Exception) -> Failure:
         text = printable(self._credentials.redact(_describe(error)))
         if not self.begun:
-            refused = isinstance(error, httpx.ProxyError) or _is_certificate_error(error)
+            refused = isinstance(error, httpx.ProxyError) or any(
+                isinstance(link, ssl.SSLCertVerificationError) for link in _chain(error)
+            )
             return Failure(ConnectionFailedError._because(f"No connection was made ({text})."), final=refused)
         kind: type[DeliveryUnknownError] = ConnectionLostError
         reason = f"The connection broke after the request had been begun ({text})."
@@ -139,10 +136,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _is_certificate_error(error: Exception) -> bool:
-    return any(isinstance(link, ssl.SSLCertVerificationError) for link in _chain(error))
 
 
 def _describe(error: Exception) -> str:

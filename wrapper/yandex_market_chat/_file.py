@@ -3,8 +3,6 @@
 Looked at once when `send_file` is called, read once when it may go out: at most the limit and one byte more.
 """
 
-from __future__ import annotations
-
 import os
 import stat
 from collections.abc import AsyncIterable, Callable

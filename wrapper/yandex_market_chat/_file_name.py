@@ -1,7 +1,5 @@
 """The name under which a file is sent, and the type that belongs to it."""
 
-from __future__ import annotations
-
 import re
 
 # Common limit of file systems; the API documents none. In bytes of UTF-8, so it bounds the characters as well.

@@ -4,8 +4,6 @@ httpx bounds each read and write by itself, so an answer that comes byte by byte
 does not tell whether a request had begun to be written. Both are known here.
 """
 
-from __future__ import annotations
-
 import socket
 import ssl
 from typing import Any

@@ -1,7 +1,5 @@
 """How many requests at once: a number of places per business, given in the order of asking."""
 
-from __future__ import annotations
-
 import threading
 from concurrent.futures import Future
 

@@ -1,7 +1,5 @@
 """The way to Market: what a client was told of it, checked and put together with what the environment says."""
 
-from __future__ import annotations
-
 import os
 import ssl
 from contextlib import suppress
