@@ -23,7 +23,11 @@ _KINDS: dict[int, type[errors.ApiError]] = {
     404: errors.NotFoundError,
     499: errors.ServerError,
 }
-_KINDS_BY_CLASS = {3: errors.UnexpectedRefusalError, 4: errors.UnexpectedRefusalError, 5: errors.ServerError}
+_KINDS_BY_CLASS: dict[int, type[errors.ApiError]] = {
+    3: errors.UnexpectedRefusalError,
+    4: errors.UnexpectedRefusalError,
+    5: errors.ServerError,
+}
 
 
 @dataclass(frozen=True, slots=True)

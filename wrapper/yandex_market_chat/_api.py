@@ -54,9 +54,8 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
         if self._on_sent is not None:
             return self._counted(self._on_sent)
-        if len(self._content) <= _PIECE:
-            return iter((self._head + self._content + self._tail,))
-        return iter((self._head, self._content, self._tail))
+        pieces = (self._head, self._content, self._tail)
+        return iter(pieces if len(self._content) > _PIECE else (b"".join(pieces),))
 
     def _counted(self, on_sent: Callable[[int], None]) -> Iterator[bytes]:
         yield self._head

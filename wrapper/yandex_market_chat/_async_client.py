@@ -202,8 +202,9 @@ async def _closed_with_the_loop(
 
 async def _in_time(send: Send, work: Awaitable[T], doing: str) -> T:
     """Await it, at most until the total time of the send has passed."""
+    until = asyncio.timeout(send.left())
     try:
-        async with asyncio.timeout(send.left()) as until:
+        async with until:
             return await work
     except TimeoutError:
         if not until.expired():  # the reader's own

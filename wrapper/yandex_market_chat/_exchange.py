@@ -12,7 +12,7 @@ import httpx
 
 from ._answer import KEPT_BODY, Answer, printable
 from ._credentials import Credentials
-from ._errors import ChatError, ConnectionFailedError, ConnectionLostError, DeliveryUnknownError, ResponseTimeoutError
+from ._errors import ChatError, ConnectionFailedError, ConnectionLostError, ResponseTimeoutError
 from ._headers import Headers
 from ._options import Timeout
 
@@ -115,17 +115,18 @@ class Exchange:
         return Answer(self._status, headers, bytes(self._body), truncated, self._credentials)
 
     def _failure_of(self, error: Exception) -> Failure:
-        text = printable(self._credentials.redact(_describe(error)))
+        chain = list(_chain(error))
+        timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
+        # Many of them have no text; the one they were made from often has. Of a timeout the class says it all.
+        said = "" if timed_out else next((str(link) for link in chain if str(link)), "")
+        kind = type(error).__name__
+        text = printable(self._credentials.redact(f"{kind}: {said}" if said else kind))
         if not self.begun:
-            refused = isinstance(error, httpx.ProxyError) or any(
-                isinstance(link, ssl.SSLCertVerificationError) for link in _chain(error)
-            )
+            refused = any(isinstance(link, httpx.ProxyError | ssl.SSLCertVerificationError) for link in chain)
             return Failure(ConnectionFailedError._because(f"No connection was made ({text})."), final=refused)
-        kind: type[DeliveryUnknownError] = ConnectionLostError
-        reason = f"The connection broke after the request had been begun ({text})."
-        if isinstance(error, httpx.TimeoutException | TimeoutError):
-            kind, reason = ResponseTimeoutError, f"No complete answer came in time ({text})."
-        return Failure(kind._because(reason))
+        if timed_out:
+            return Failure(ResponseTimeoutError._because(f"No complete answer came in time ({text})."))
+        return Failure(ConnectionLostError._because(f"The connection broke after the request had been begun ({text})."))
 
 
 current: ContextVar[Exchange] = ContextVar("current")
@@ -136,10 +137,3 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _describe(error: Exception) -> str:
-    # Many of them have no text; the one they were made from often has. Of a timeout the class says it all.
-    timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
-    text = "" if timed_out else next((str(link) for link in _chain(error) if str(link)), "")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -78,28 +78,26 @@ def look_at(file: FileLike | AsyncIterable[bytes], limit: int) -> File:
         return File(None, _refuse_stream, stream=file)
     kinds = "a path, bytes, an open binary file, or with AsyncChatClient an async iterator of bytes"
     what = f"{type(file).__name__}{', whose read() is a coroutine' if isinstance(file, BinaryReader) else ''}"
-    return raise_invalid(f"file must be {kinds}, not {what}.")
+    return _refuse_file(f"file must be {kinds}, not {what}.")
 
 
 async def read_stream(stream: AsyncIterable[bytes], limit: int) -> bytes:
     """Return the content of an async iterator. What it raises passes through."""
-    chunks, size = [], 0
+    chunks, left = [], limit
     async for chunk in stream:
-        _check_chunk(chunk)
-        chunks.append(bytes(chunk))
-        size += len(chunks[-1])
-        if size > limit:
+        chunks.append(_bytes_of(chunk))
+        left -= len(chunks[-1])
+        if left < 0:
             break
     return _checked(chunks, limit)
 
 
-def raise_invalid(reason: str) -> NoReturn:
-    """Raise the error of a file that cannot be sent."""
+def _refuse_file(reason: str) -> NoReturn:
     raise InvalidFileError._because(reason)
 
 
 def _refuse_stream(limit: int) -> NoReturn:
-    raise_invalid("file is an async iterator; only AsyncChatClient can read one.")
+    _refuse_file("file is an async iterator; only AsyncChatClient can read one.")
 
 
 def _own_name(file: object) -> str:
@@ -119,7 +117,7 @@ def _size_of_path(path: str) -> int:
     try:
         found = os.stat(path)
     except ValueError:  # a NUL character, or what the file system cannot encode
-        raise_invalid(f"{path!r:.300} cannot be a path.")
+        _refuse_file(f"{path!r:.300} cannot be a path.")
     _check_regular(found.st_mode, path)
     return found.st_size
 
@@ -127,7 +125,7 @@ def _size_of_path(path: str) -> int:
 def _check_regular(mode: int, path: str) -> None:
     if not stat.S_ISREG(mode):
         kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
-        raise_invalid(f"{path!r:.300} is {kind}.")
+        _refuse_file(f"{path!r:.300} is {kind}.")
 
 
 def _read_path(path: str, limit: int) -> bytes:
@@ -146,7 +144,7 @@ def _size_of_memory(content: bytes | bytearray | memoryview) -> int:
     try:
         return memoryview(content).nbytes
     except ValueError:
-        raise_invalid("The memoryview has been released.")
+        _refuse_file("The memoryview has been released.")
 
 
 def _copy(content: bytes | bytearray | memoryview, limit: int) -> bytes:
@@ -156,33 +154,30 @@ def _copy(content: bytes | bytearray | memoryview, limit: int) -> bytes:
 
 def _check_reader(reader: BinaryReader) -> None:
     if isinstance(reader, TextIOBase):
-        raise_invalid('The file is open in text mode; open it with mode "rb".')
+        _refuse_file('The file is open in text mode; open it with mode "rb".')
     if getattr(reader, "closed", False) is True:
-        raise_invalid("The file is closed.")
+        _refuse_file("The file is closed.")
     readable = getattr(reader, "readable", None)
     if callable(readable) and not readable():
-        raise_invalid('The file is not open for reading; open it with mode "rb".')
+        _refuse_file('The file is not open for reading; open it with mode "rb".')
 
 
 def _read_all(reader: BinaryReader, limit: int, first: int | None = None) -> bytes:
     chunks: list[bytes] = []
-    size = 0
-    while size <= limit:
-        chunk = reader.read(first or limit + 1 - size)
-        _check_chunk(chunk)
-        if not chunk:
-            break
-        chunks.append(bytes(chunk))
-        size += len(chunks[-1])
+    left = limit + 1
+    while left > 0 and (chunk := _bytes_of(reader.read(first or left))):
+        chunks.append(chunk)
+        left -= len(chunk)
         first = None
     return _checked(chunks, limit)
 
 
-def _check_chunk(chunk: object) -> None:
+def _bytes_of(chunk: object) -> bytes:
     if isinstance(chunk, str):
-        raise_invalid('The file gives text, not bytes; open it with mode "rb".')
+        _refuse_file('The file gives text, not bytes; open it with mode "rb".')
     if not isinstance(chunk, bytes | bytearray | memoryview):
-        raise_invalid(f"The file gives {type(chunk).__name__}, not bytes, when it is read.")
+        _refuse_file(f"The file gives {type(chunk).__name__}, not bytes, when it is read.")
+    return bytes(chunk)
 
 
 def _checked(chunks: list[bytes], limit: int) -> bytes:

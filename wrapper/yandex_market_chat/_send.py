@@ -60,11 +60,6 @@ class Send:
     def __post_init__(self) -> None:
         self.started = self.clock()
 
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the call."""
-        return self.clock() - self.started
-
     def left(self) -> float | None:
         """Return the seconds that are left of the total; None: there is no total."""
         return None if self.deadline == math.inf else max(0.0, self.deadline - self.clock())
@@ -77,7 +72,7 @@ class Send:
             "name": self.name or None,
             "size": self.size or None,
             "attempts": self.attempts,
-            "elapsed": self.elapsed,
+            "elapsed": self.clock() - self.started,  # in seconds since the call
         }
 
     def describe(self, **more: object) -> dict[str, object]:
