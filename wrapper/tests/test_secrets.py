@@ -537,7 +537,7 @@ def test_an_interrupt_out_of_on_progress_tells_nothing(server: MockServer, crede
 
 
 @pytest.mark.parametrize(
-    "function", ["build_request", "Request.__init__", "Connection.send", "HTTPConnection.handle_request"]
+    "function", ["BaseClient._request", "Request.__init__", "Connection.send", "HTTPConnection.handle_request"]
 )
 def test_an_interrupt_while_the_key_is_in_somebodys_hands_tells_nothing(server: MockServer, function: str) -> None:
     def interrupt(frame: FrameType, event: str, argument: object) -> None:

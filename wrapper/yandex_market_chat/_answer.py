@@ -1,7 +1,5 @@
 """From the server's answer to what it means."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,11 +13,20 @@ from ._quota import Quota
 KEPT_BODY = 1024 * 1024
 """How many bytes of an answer's body are kept."""
 
-_DOCUMENTED: dict[int, type[errors.ApiError]] = {
+_KINDS: dict[int, type[errors.ApiError]] = {
+    # 303 is the usual answer after a POST was processed (RFC 9110, section 15.4.4); any other 3xx asks to send it
+    # elsewhere, or says that nothing was done.
+    303: errors.UnclearResponseError,
     400: errors.BadRequestError,
     401: errors.AuthenticationError,
     403: errors.AccessDeniedError,
     404: errors.NotFoundError,
+    499: errors.ServerError,
+}
+_KINDS_BY_CLASS: dict[int, type[errors.ApiError]] = {
+    3: errors.UnexpectedRefusalError,
+    4: errors.UnexpectedRefusalError,
+    5: errors.ServerError,
 }
 
 
@@ -47,41 +54,30 @@ def error_of(answer: Answer, quota: Quota | None) -> errors.ApiError:
         redact = answer.credentials.redact
         body = answer.credentials.redact_end(redact(body)) if answer.body_truncated else redact(body)
         items = tuple(errors.ApiErrorItem(*(part and redact(part) for part in item)) for item in items)
-    kind = _kind(answer, items, quota)
-    error = kind._because(_sentence(answer, items))
-    error.status_code = answer.status_code
-    error.errors = items
-    error.trace_id = answer.headers.get("traceparent")
-    error.quota = quota
-    error.body, error.body_truncated = body[:KEPT_BODY], answer.body_truncated
-    error.headers = answer.headers
+    error = _kind(answer, items, quota)._because(
+        _sentence(answer, items),
+        status_code=answer.status_code,
+        errors=items,
+        trace_id=answer.headers.get("traceparent"),
+        quota=quota,
+        body=body[:KEPT_BODY],
+        body_truncated=answer.body_truncated,
+        headers=answer.headers,
+    )
     if isinstance(error, errors.QuotaExceededError) and quota is not None:
         error.resets_at = quota.resets_at
     return error
 
 
 def _kind(answer: Answer, items: Iterable[errors.ApiErrorItem], quota: Quota | None) -> type[errors.ApiError]:
-    status = answer.status_code
-    if status in _DOCUMENTED:
-        return _DOCUMENTED[status]
-    if status == 420:
-        return _kind_of_limit(items, quota)
-    if status == 499 or 500 <= status < 600:
-        return errors.ServerError
-    # 303 is the usual answer after a POST was processed (RFC 9110, section 15.4.4); any other 3xx asks to send it
-    # elsewhere, or says that nothing was done.
-    if 300 <= status < 500 and status != 303:
-        return errors.UnexpectedRefusalError
-    return errors.UnclearResponseError
-
-
-def _kind_of_limit(items: Iterable[errors.ApiErrorItem], quota: Quota | None) -> type[errors.RateLimitError]:
+    if answer.status_code != 420:
+        by_class = _KINDS_BY_CLASS.get(answer.status_code // 100, errors.UnclearResponseError)
+        return _KINDS.get(answer.status_code, by_class)
     if quota is not None and quota.remaining == 0 and quota.resets_at is not None:
         return errors.QuotaExceededError
     # Some of the allowance is left, so it cannot be that limit. Without headers the wording is the only hint there is.
-    if quota is not None and quota.remaining:
-        return errors.ParallelLimitError
-    if any("parallel" in (item.message or "").lower() for item in items):
+    left = quota is not None and quota.remaining
+    if left or any("parallel" in (item.message or "").lower() for item in items):
         return errors.ParallelLimitError
     return errors.RateLimitError
 

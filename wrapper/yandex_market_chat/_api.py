@@ -4,11 +4,10 @@ Of the generated code two things are used: how a call becomes a request, and how
 let near the network: ARCHITECTURE.md says why.
 """
 
-from __future__ import annotations
-
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.resources import files
+from types import SimpleNamespace
 from typing import Any, BinaryIO, cast
 
 import httpx
@@ -19,7 +18,7 @@ from _yandex_market_chat_api.api.chats import send_file_to_chat
 from _yandex_market_chat_api.models import ApiResponseStatusType, EmptyApiResponse, SendFileToChatRequest
 from _yandex_market_chat_api.types import File
 
-__all__ = ["CONTRACT_SHA256", "CONTRACT_VERSION", "build_request", "contract", "is_ok"]
+__all__ = ["CONTRACT_SHA256", "CONTRACT_VERSION", "Body", "call_of", "contract", "is_ok"]
 
 _PIECE = 64 * 1024
 # Only asked by the generated parser whether to raise on an undocumented status: no.
@@ -33,58 +32,30 @@ def contract() -> dict[str, Any]:
     return document
 
 
-def build_request(
-    base_url: str,
-    headers: Mapping[str, str],
-    *,
-    business_id: int,
-    chat_id: int,
-    content: bytes,
-    name: str,
-    content_type: str,
-    on_sent: Callable[[int], None] | None,
-    extensions: Mapping[str, Any],
-) -> httpx.Request:
-    """Return the request that the contract asks for, with a body that stays one piece of memory.
+def call_of(business_id: int, chat_id: int, name: str, content: bytes, content_type: str) -> dict[str, Any]:
+    """Return the request that the contract asks for, as the arguments of `httpx.Request`; its `url` is a path."""
+    # The generated types ask for an open file, which httpx would read in pieces, and rewind.
+    payload = File(payload=cast(BinaryIO, content), file_name=name, mime_type=content_type)
+    return send_file_to_chat._get_kwargs(business_id, body=SendFileToChatRequest(file=payload), chat_id=chat_id)
+
+
+class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """What httpx made of the parts, in as few pieces as the transport can write without copying the file.
 
     `on_sent` is told how many bytes of the file have been written so far, from 0 on.
     """
-    # The generated types ask for an open file, which httpx would read in pieces, and rewind.
-    payload = File(payload=cast(BinaryIO, content), file_name=name, mime_type=content_type)
-    call = send_file_to_chat._get_kwargs(business_id, body=SendFileToChatRequest(file=payload), chat_id=chat_id)
-    request = httpx.Request(
-        call["method"],
-        base_url + call["url"],
-        params=call["params"],
-        files=call["files"],
-        headers={**call["headers"], **headers},
-        extensions=dict(extensions),
-    )
-    request.stream = _Body(cast(httpx.SyncByteStream, request.stream), content, on_sent)
-    return request
 
-
-class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """What httpx made of the parts, in as few pieces as the transport can write without copying the file."""
-
-    def __init__(self, parts: httpx.SyncByteStream, content: bytes, on_sent: Callable[[int], None] | None) -> None:
-        before: list[bytes] = []
-        after: list[bytes] = []
-        pieces = before
-        for part in parts:
-            if part is content:
-                pieces = after
-            else:
-                pieces.append(part)
-        self._head, self._content, self._tail = b"".join(before), content, b"".join(after)
+    def __init__(self, request: httpx.Request, content: bytes, on_sent: Callable[[int], None] | None) -> None:
+        pieces = list(cast(httpx.SyncByteStream, request.stream))
+        place = next(index for index, piece in enumerate(pieces) if piece is content)
+        self._head, self._content, self._tail = b"".join(pieces[:place]), content, b"".join(pieces[place + 1 :])
         self._on_sent = on_sent
 
     def __iter__(self) -> Iterator[bytes]:
         if self._on_sent is not None:
             return self._counted(self._on_sent)
-        if len(self._content) <= _PIECE:
-            return iter((self._head + self._content + self._tail,))
-        return iter((self._head, self._content, self._tail))
+        pieces = (self._head, self._content, self._tail)
+        return iter(pieces if len(self._content) > _PIECE else (b"".join(pieces),))
 
     def _counted(self, on_sent: Callable[[int], None]) -> Iterator[bytes]:
         yield self._head
@@ -118,7 +89,8 @@ class _Awaited:
 
 def is_ok(status_code: int, body: bytes) -> bool:
     """Whether the generated parser makes the documented OK of an answer: HTTP 200 and `"status": "OK"`."""
-    response = httpx.Response(status_code, content=body)
+    # All that the parser asks of an answer; httpx's own costs far more.
+    response = cast(httpx.Response, SimpleNamespace(status_code=status_code, json=lambda: json.loads(body)))
     try:
         parsed = send_file_to_chat._parse_response(client=_PARSER_SETTINGS, response=response)
     except Exception:  # whatever it raises on a body that is not the documented one; what arrived is kept elsewhere

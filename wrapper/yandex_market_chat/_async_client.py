@@ -1,29 +1,27 @@
 """The asynchronous client: a thin driver around the decision core."""
 
-from __future__ import annotations
-
 import asyncio
-import math
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, MutableMapping
+from concurrent.futures import Future
 from contextlib import aclosing, suppress
+from functools import partial
 from importlib import import_module
-from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import httpx
 
+from ._async_network import Backend
 from ._base_client import BaseClient, Progress
 from ._delivery import Outcome, Pause, deliver, out_of_time
-from ._exchange import Exchange, current
+from ._exchange import Exchange
 from ._file import File, FileLike, read_stream
 from ._options import Timeout
 from ._places import Place
 from ._send import Send, SentFile
-from ._tls import is_ready
-from ._transport import Held, make_async_transport
+from ._transport import Held, make_transport
 
 T = TypeVar("T")
 
@@ -107,21 +105,21 @@ class AsyncChatClient(BaseClient):
         # This frame stays in the traceback of an error; those below it, which hold the content of the file, do not.
         with Send(time.monotonic) as send:
             self._begin(send, business_id, chat_id, timeout, on_progress)
-            look = (send, file, name, content_type)
+            look = partial(self._look_at, send, file, name, content_type)
             if isinstance(file, str | os.PathLike):  # a look at a path may wait for a disk
-                await _in_time(send, _in_thread(self._look_at, *look), "while the send looked at the file")
+                found = await _in_time(send, _in_thread(look), "while the send looked at the file")
             else:
-                self._look_at(*look)
-            return await self._deliver(send)
+                found = look()
+            return await self._deliver(send, found)
 
-    async def _deliver(self, send: Send) -> SentFile:
+    async def _deliver(self, send: Send, file: File) -> SentFile:
         places, place = self._places, Place()
         try:
             places.ask(send.business_id, place)
             if not place.done():
                 await _in_time(send, asyncio.wrap_future(place), "while the send waited for others of this business")
             self._check_usable()
-            content = await _in_time(send, self._content(send.file), "while the file was read")
+            content = await _in_time(send, self._content(file), "while the file was read")
             send.size = len(content)
             transport = await _in_time(send, self._connections(), "before the request could be begun")
             steps = deliver(send, self._rules, send.deadline)
@@ -137,31 +135,22 @@ class AsyncChatClient(BaseClient):
             places.give_back(send.business_id, place)
             await self._close_if_done()
 
-    async def _content(self, file: File | None) -> bytes:
-        limit = self._config.max_file_size
-        if file is not None and file.stream is not None:
-            return await read_stream(file.stream, limit)
-        assert file is not None and file.read is not None  # noqa: S101, PT018  one of the two is there
-        return file.read(limit) if file.in_memory else await _in_thread(file.read, limit)
+    async def _content(self, file: File) -> bytes:
+        if file.stream is not None:
+            return await read_stream(file.stream, self._max_file_size)
+        return file.read(self._max_file_size) if file.in_memory else await _in_thread(file.read, self._max_file_size)
 
     async def _attempt(self, transport: httpx.AsyncHTTPTransport, send: Send, content: bytes) -> Outcome:
-        exchange = send.exchange = Exchange(self._config.credentials, send.timeout, send.deadline)
-        token = current.set(exchange)
-        try:
-            async with asyncio.timeout(_left(send.deadline)):
+        send.exchange = Exchange(self._credentials, send.timeout, send.deadline)
+        with send.exchange as exchange:
+            async with asyncio.timeout(send.left()):
                 response = await transport.handle_async_request(self._request(send, content))
-                try:
+                async with aclosing(cast(httpx.AsyncByteStream, response.stream)) as stream:
                     exchange.answered(response)
-                    async with aclosing(aiter(response.stream)) as chunks:  # type: ignore[arg-type, type-var]  # a generator
+                    async with aclosing(cast(AsyncGenerator[bytes], aiter(stream))) as chunks:
                         async for chunk in chunks:
                             if not exchange.wants_more(chunk):
                                 break
-                finally:
-                    await response.aclose()
-        except Exception as error:  # of whatever kind: what it means for the file must be said
-            exchange.failed(error)
-        finally:
-            current.reset(token)
         send.exchange = None
         return exchange.outcome()
 
@@ -172,10 +161,9 @@ class AsyncChatClient(BaseClient):
     async def _connections(self) -> httpx.AsyncHTTPTransport:
         loop = asyncio.get_running_loop()
         if loop not in self._open:
-            if self._config.uses_tls and not is_ready(self._config.verify):
-                made = await _in_thread(make_async_transport, self._config)
-            else:
-                made = make_async_transport(self._config)
+            # With TLS certificates may have to be read, for some 20 to 50 ms.
+            make = partial(make_transport, httpx.AsyncHTTPTransport, Backend(), self._route)
+            made = await _in_thread(make) if self._route.uses_tls else make()
             if loop not in self._open:  # another task may have been as quick
                 guard = _closed_with_the_loop(made, self._open)
                 self._open[loop] = Held(made, guard)
@@ -197,9 +185,7 @@ class AsyncChatClient(BaseClient):
         self._check_usable()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: object, error: object, traceback: object) -> None:
         await self.aclose()
 
 
@@ -216,14 +202,14 @@ async def _closed_with_the_loop(
 
 async def _in_time(send: Send, work: Awaitable[T], doing: str) -> T:
     """Await it, at most until the total time of the send has passed."""
-    until = asyncio.timeout(_left(send.deadline))
+    until = asyncio.timeout(send.left())
     try:
         async with until:
             return await work
     except TimeoutError:
         if not until.expired():  # the reader's own
             raise
-    raise out_of_time(doing)
+        raise out_of_time(doing) from None
 
 
 async def _in_thread(function: Callable[..., T], *arguments: Any) -> T:
@@ -231,18 +217,13 @@ async def _in_thread(function: Callable[..., T], *arguments: Any) -> T:
 
     asyncio would make another TimeoutError of it, and wait for ever after a StopIteration.
     """
+    outcome: Future[T] = Future()
 
-    def call() -> tuple[T, None] | tuple[None, BaseException]:
+    def call() -> None:
         try:
-            return function(*arguments), None
+            outcome.set_result(function(*arguments))
         except BaseException as error:
-            return None, error
+            outcome.set_exception(error)
 
-    result, error = await asyncio.to_thread(call)
-    if error is not None:
-        raise error
-    return cast(T, result)
-
-
-def _left(deadline: float) -> float | None:
-    return None if deadline == math.inf else deadline - time.monotonic()
+    await asyncio.to_thread(call)
+    return outcome.result()

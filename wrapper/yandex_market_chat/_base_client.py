@@ -1,7 +1,5 @@
 """What both clients are made of, but for the waiting: their arguments, what they know, and how a send begins."""
 
-from __future__ import annotations
-
 import os
 import ssl
 import time
@@ -11,14 +9,15 @@ from weakref import WeakSet
 
 import httpx
 
-from ._api import build_request
-from ._config import Config
+from ._api import Body, call_of
+from ._credentials import Credentials
 from ._delivery import Rules
 from ._errors import InvalidRequestError
-from ._file import FileLike, look_at, name_and_type
-from ._options import RetryPolicy, Timeout, refuse
+from ._file import File, FileLike, look_at, name_and_type
+from ._options import RetryPolicy, Timeout, check_count, check_integration, refuse
 from ._places import Places
 from ._quota import Allowances, Quota
+from ._route import Route
 from ._send import Send, logger
 from ._tls import renew_lock
 from ._version import __version__
@@ -48,8 +47,14 @@ class BaseClient:
     ) -> None:
         refused: InvalidRequestError | None = None
         try:
-            limits = (timeout, retry, max_file_size, max_parallel)
-            self._config = Config(api_key, oauth_token, base_url, *limits, integration, keep_alive, verify, proxy)
+            self._timeout = Timeout().but(timeout)
+            if not isinstance(retry, RetryPolicy):
+                refuse(f"retry must be a RetryPolicy, not {type(retry).__name__}.")
+            self._max_file_size = check_count("max_file_size", max_file_size)
+            self._max_parallel = check_count("max_parallel", max_parallel)
+            self._headers = _headers(integration, keep_alive)
+            self._route = Route(base_url, proxy, verify, keep_alive)
+            self._credentials = Credentials(api_key, oauth_token, self._route.proxy)
         except InvalidRequestError as error:
             refused = error
         # A traceback may be shown with the locals of its frames: this one's must not hold a secret.
@@ -57,9 +62,7 @@ class BaseClient:
         if refused is not None:
             raise refused.with_traceback(None)
         self._allowances = Allowances()
-        self._rules = Rules(
-            retry=self._config.retry, allowances=self._allowances, clock=time.monotonic, today=lambda: datetime.now(UTC)
-        )
+        self._rules = Rules(retry, self._allowances, time.monotonic, lambda: datetime.now(UTC))
         self._closed = False
         self._inherited: list[object] = []
         self._start_anew()
@@ -67,7 +70,7 @@ class BaseClient:
 
     def _start_anew(self) -> None:
         """Begin without places and connections: at the beginning, and in a forked child."""
-        self._places = Places(self._config.max_parallel)
+        self._places = Places(self._max_parallel)
         self._forget_connections()
         self._allowances.renew_lock()
 
@@ -99,7 +102,7 @@ class BaseClient:
         self._check_usable()
         send.business_id = _checked_id("business_id", business_id)
         send.chat_id = _checked_id("chat_id", chat_id)
-        send.timeout = self._config.timeout.but(timeout)
+        send.timeout = self._timeout.but(timeout)
         if send.timeout.total is not None:
             send.deadline = send.started + send.timeout.total
         if on_progress is not None:
@@ -107,40 +110,26 @@ class BaseClient:
 
     def _look_at(
         self, send: Send, file: FileLike | AsyncIterable[bytes], name: str | None, content_type: str | None
-    ) -> None:
+    ) -> File:
         """Check all of the file that can be checked before it is read."""
         send.name, send.content_type = name_and_type(file, name, content_type)
-        send.file = look_at(file, self._config.max_file_size)
-        send.size = send.file.size or 0
+        found = look_at(file, self._max_file_size)
+        send.size = found.size or 0
+        return found
 
     def _request(self, send: Send, content: bytes) -> httpx.Request:
-        name, value = self._config.credentials.header()
-        headers = {
-            name: value,
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": f"yandex-market-chat/{__version__}",
-        }
-        if self._config.integration:
-            headers["X-Market-Integration"] = self._config.integration
-        if not self._config.keep_alive:
-            headers["Connection"] = "close"
-        return build_request(
-            self._config.base_url,
-            headers,
-            business_id=send.business_id,
-            chat_id=send.chat_id,
-            content=content,
-            name=send.name,
-            content_type=send.content_type,
-            on_sent=send.on_sent,
-            extensions={"timeout": {name: getattr(send.timeout, name) for name in ("connect", "read", "write")}},
-        )
+        call = call_of(send.business_id, send.chat_id, send.name, content, send.content_type)
+        call["url"] = self._route.base_url + call["url"]
+        call["headers"] |= self._headers | self._credentials.header
+        seconds = {"connect": send.timeout.connect, "read": send.timeout.read, "write": send.timeout.write}
+        request = httpx.Request(**call, extensions={"timeout": seconds})
+        request.stream = Body(request, content, send.on_sent)
+        return request
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_config"):  # shown in the traceback of a refused argument
+        if not hasattr(self, "_closed"):  # shown in the traceback of a refused argument
             return f"<{type(self).__name__} not made>"
-        return f"<{type(self).__name__} {self._config.base_url}{' closed' if self._closed else ''}>"
+        return f"<{type(self).__name__} {self._route.base_url}{' closed' if self._closed else ''}>"
 
 
 _clients: WeakSet[BaseClient] = WeakSet()
@@ -157,6 +146,17 @@ def _begin_as_child() -> None:
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
     os.register_at_fork(after_in_child=_begin_as_child)
+
+
+def _headers(integration: str | None, keep_alive: bool) -> dict[str, str]:
+    headers = {
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": f"yandex-market-chat/{__version__}",
+    }
+    if integration is not None:
+        headers["X-Market-Integration"] = check_integration(integration)
+    return headers if keep_alive else headers | {"Connection": "close"}
 
 
 def _checked_id(name: str, value: object) -> int:

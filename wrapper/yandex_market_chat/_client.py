@@ -1,19 +1,17 @@
 """The synchronous client: a thin driver around the decision core."""
 
-from __future__ import annotations
-
-import math
 import threading
 import time
-from types import TracebackType
-from typing import Self
+from contextlib import closing
+from typing import Self, cast
 
 import httpx
 
 from ._base_client import BaseClient, Progress
 from ._delivery import Outcome, Pause, deliver, out_of_time
-from ._exchange import Exchange, current
-from ._file import FileLike, raise_invalid
+from ._exchange import Exchange
+from ._file import File, FileLike
+from ._network import Backend
 from ._options import Timeout
 from ._places import Place
 from ._send import Send, SentFile
@@ -94,17 +92,14 @@ class ChatClient(BaseClient):
         # This frame stays in the traceback of an error; those below it, which hold the content of the file, do not.
         with Send(time.monotonic) as send:
             self._begin(send, business_id, chat_id, timeout, on_progress)
-            self._look_at(send, file, name, content_type)
-            return self._deliver(send)
+            return self._deliver(send, self._look_at(send, file, name, content_type))
 
-    def _deliver(self, send: Send) -> SentFile:
-        if send.file is None or send.file.read is None:
-            raise_invalid("file is an async iterator; only AsyncChatClient can read one.")
+    def _deliver(self, send: Send, file: File) -> SentFile:
         places, place = self._places, Place()
         try:
             places.ask(send.business_id, place)
-            self._wait_for(place, send.deadline)
-            content = send.file.read(self._config.max_file_size)
+            self._wait_for(place, send)
+            content = file.read(self._max_file_size)
             send.size = len(content)
             transport = self._connections()
             steps = deliver(send, self._rules, send.deadline)
@@ -120,32 +115,22 @@ class ChatClient(BaseClient):
             places.give_back(send.business_id, place)
             self._close_if_done()
 
-    def _wait_for(self, place: Place, deadline: float) -> None:
-        in_time = True
+    def _wait_for(self, place: Place, send: Send) -> None:
         try:
-            place.result(None if deadline == math.inf else max(0.0, deadline - time.monotonic()))
+            place.result(send.left())
         except TimeoutError:
-            in_time = False
-        if not in_time:
-            raise out_of_time("while the send waited for others of this business to end (max_parallel)")
+            raise out_of_time("while the send waited for others of this business to end (max_parallel)") from None
         self._check_usable()
 
     def _attempt(self, transport: httpx.HTTPTransport, send: Send, content: bytes) -> Outcome:
-        exchange = send.exchange = Exchange(self._config.credentials, send.timeout, send.deadline)
-        token = current.set(exchange)
-        try:
+        send.exchange = Exchange(self._credentials, send.timeout, send.deadline)
+        with send.exchange as exchange:
             response = transport.handle_request(self._request(send, content))
-            try:
+            with closing(cast(httpx.SyncByteStream, response.stream)) as stream:
                 exchange.answered(response)
-                for chunk in response.stream:  # type: ignore[union-attr]  # of a sync transport it is a sync one
+                for chunk in stream:
                     if not exchange.wants_more(chunk):
                         break
-            finally:
-                response.close()
-        except Exception as error:  # of whatever kind: what it means for the file must be said
-            exchange.failed(error)
-        finally:
-            current.reset(token)
         send.exchange = None
         return exchange.outcome()
 
@@ -156,7 +141,7 @@ class ChatClient(BaseClient):
     def _connections(self) -> httpx.HTTPTransport:
         with self._lock:
             if self._held is None:
-                self._held = Held(make_transport(self._config))
+                self._held = Held(make_transport(httpx.HTTPTransport, Backend(), self._route))
             return self._held.transport
 
     def close(self) -> None:
@@ -175,7 +160,5 @@ class ChatClient(BaseClient):
         self._check_usable()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
         self.close()

@@ -1,11 +1,9 @@
 """The secrets of a client: what goes into one request header, and nowhere else."""
 
-from __future__ import annotations
-
 import base64
 import os
 from typing import AnyStr, NoReturn
-from urllib.parse import SplitResult, unquote
+from urllib.parse import unquote, urlsplit
 
 from ._options import refuse
 
@@ -20,31 +18,28 @@ class Credentials:
     Not a dataclass, and slotted: `repr`, `vars`, a debugger's list of locals and pickle show nothing of it.
     """
 
-    __slots__ = ("_header", "_secrets")
+    __slots__ = ("_secrets", "header")
 
-    def __init__(self, api_key: str | None, oauth_token: str | None, proxy: SplitResult | None) -> None:
+    def __init__(self, api_key: str | None, oauth_token: str | None, proxy: str | None) -> None:
         if api_key is not None and oauth_token is not None:
             refuse("Both api_key and oauth_token were given; pass at most one.")
         if oauth_token is not None:
             secret = _checked("oauth_token", oauth_token)
-            self._header = ("Authorization", f"Bearer {secret}")
+            self.header = {"Authorization": f"Bearer {secret}"}
         else:
             source = "api_key" if api_key is not None else f"${API_KEY_VARIABLE}"
             api_key = os.environ.get(API_KEY_VARIABLE) if api_key is None else api_key
             if api_key is None:
                 refuse(f"No credentials: pass api_key=..., or set {API_KEY_VARIABLE}.")
             secret = _checked(source, api_key)
-            self._header = ("Api-Key", secret)
+            self.header = {"Api-Key": secret}
         secrets = [secret]
-        if proxy is not None and proxy.password:
-            user, password = unquote(proxy.username or ""), unquote(proxy.password)
-            secrets += [password, proxy.password, base64.b64encode(f"{user}:{password}".encode()).decode()]
+        via = urlsplit(proxy or "")
+        if via.password:
+            user, password = unquote(via.username or ""), unquote(via.password)
+            secrets += [password, via.password, base64.b64encode(f"{user}:{password}".encode()).decode()]
         secrets += [secret.replace("/", "\\/") for secret in secrets]  # as some write it in JSON
         self._secrets = tuple(secret for secret in secrets if len(secret) >= SHORTEST_SECRET)
-
-    def header(self) -> tuple[str, str]:
-        """Return the request header that proves who asks."""
-        return self._header
 
     def redact(self, text: AnyStr) -> AnyStr:
         """Return what came from elsewhere without the secrets: a server or proxy may echo what it was sent."""
@@ -64,7 +59,7 @@ class Credentials:
         return content
 
     def __repr__(self) -> str:
-        return f"<credentials for {self._header[0]}>"
+        return f"<credentials for {next(iter(self.header))}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("credentials cannot be pickled or copied")

@@ -4,23 +4,14 @@
 `Answer` or a `Failure` for an attempt, nothing for a pause. The last it yields is a `SentFile`, or it raises the error.
 """
 
-from __future__ import annotations
-
 import logging
 import random
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import datetime
 
+from . import _errors as errors
 from ._answer import Answer, error_of, is_sent
-from ._errors import (
-    ChatError,
-    ConnectionFailedError,
-    DeliveryUnknownError,
-    QuotaExceededError,
-    RateLimitError,
-    WaitTimeoutError,
-)
 from ._exchange import Failure
 from ._options import RetryPolicy
 from ._quota import Allowances, Quota, read_quota
@@ -64,8 +55,8 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps:
 
     The outcome is over all attempts: once one may have reached the buyer, a later refusal cannot undo that.
     """
-    unknown: DeliveryUnknownError | None = None  # the first
-    last: ChatError | None = None
+    unknown: errors.DeliveryUnknownError | None = None  # the first
+    last: errors.ChatError | None = None
     resume = rules.clock()
     while True:
         # Others learn while this one waits, so what is known of the allowance is asked again after each pause.
@@ -92,7 +83,7 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps:
             _log(send, "attempt %d: %s", send.attempts, outcome.error)
             last, final = outcome.error, outcome.final
 
-        if isinstance(last, DeliveryUnknownError):
+        if isinstance(last, errors.DeliveryUnknownError):
             send.unknown_attempts += 1
             unknown = unknown or last
         if final or send.attempts >= rules.retry.attempts or not _may_repeat(last, rules.retry):
@@ -100,15 +91,15 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps:
         resume = rules.clock() + _pause_after(send.attempts, rules.jitter())
 
 
-def out_of_time(when: str) -> ChatError:
+def out_of_time(when: str) -> errors.ChatError:
     """Return the error of a send whose time ran out before anything was in flight."""
-    return WaitTimeoutError._because(f"The total time passed {when}.")
+    return errors.WaitTimeoutError._because(f"The total time passed {when}.")
 
 
-def _may_repeat(error: ChatError, retry: RetryPolicy) -> bool:
-    if isinstance(error, DeliveryUnknownError):
+def _may_repeat(error: errors.ChatError, retry: RetryPolicy) -> bool:
+    if isinstance(error, errors.DeliveryUnknownError):
         return retry.resend_unknown
-    return isinstance(error, ConnectionFailedError | RateLimitError)
+    return isinstance(error, errors.ConnectionFailedError | errors.RateLimitError)
 
 
 def _pause_after(attempts: int, chance: float) -> float:
@@ -117,7 +108,7 @@ def _pause_after(attempts: int, chance: float) -> float:
     return longest * (0.5 + 0.5 * chance)
 
 
-def _final(unknown: DeliveryUnknownError | None, last: ChatError) -> ChatError:
+def _final(unknown: errors.DeliveryUnknownError | None, last: errors.ChatError) -> errors.ChatError:
     if unknown is None:
         return last
     if last is not unknown:
@@ -125,24 +116,16 @@ def _final(unknown: DeliveryUnknownError | None, last: ChatError) -> ChatError:
     return unknown
 
 
-def _known_to_be_spent(quota: Quota | None) -> ChatError:
+def _known_to_be_spent(quota: Quota | None) -> errors.ChatError:
     reason = "The hourly allowance is spent, as an earlier answer told; Market was not asked."
-    error = QuotaExceededError._because(reason)
-    error.status_code, error.quota = 420, quota
-    error.resets_at = quota.resets_at if quota else None
-    return error
+    return errors.QuotaExceededError._because(reason, status_code=420, quota=quota, resets_at=quota and quota.resets_at)
 
 
 def _sent(send: Send, answer: Answer, quota: Quota | None) -> SentFile:
     return SentFile(
-        business_id=send.business_id,
-        chat_id=send.chat_id,
-        name=send.name,
-        size=send.size,
+        **send.facts(),
         content_type=send.content_type,
-        attempts=send.attempts,
         unknown_attempts=send.unknown_attempts,
-        elapsed=send.elapsed,
         trace_id=answer.headers.get("traceparent"),
         quota=quota,
     )
@@ -150,4 +133,4 @@ def _sent(send: Send, answer: Answer, quota: Quota | None) -> SentFile:
 
 def _log(send: Send, message: str, *values: object, **fields: object) -> None:
     if logger.isEnabledFor(logging.DEBUG):
-        logger.debug(message, *values, extra={**send.describe(), **fields})
+        logger.debug(message, *values, extra=send.describe(**fields))

@@ -74,9 +74,14 @@ class ChatError(Exception):
     _advice: ClassVar[str] = ""
 
     @classmethod
-    def _because(cls, reason: str) -> Self:
-        """Return the error whose text says the reason, what it means for the file, and what to do."""
-        return cls(" ".join(part for part in (reason, cls._fate, cls._advice) if part))
+    def _because(cls, reason: str, **known: object) -> Self:
+        """Return the error whose text says the reason, what it means for the file, and what to do.
+
+        `known` are its attributes, as far as they are known here.
+        """
+        error = cls(" ".join(part for part in (reason, cls._fate, cls._advice) if part))
+        vars(error).update(known)
+        return error
 
 
 class NotSentError(ChatError):

@@ -1,39 +1,40 @@
 """One attempt: what was written, what came back, and what that amounts to."""
 
-from __future__ import annotations
-
 import math
 import ssl
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
+from typing import NamedTuple, Self
 
 import httpcore
 import httpx
 
 from ._answer import KEPT_BODY, Answer, printable
 from ._credentials import Credentials
-from ._errors import ChatError, ConnectionFailedError, ConnectionLostError, DeliveryUnknownError, ResponseTimeoutError
+from ._errors import ChatError, ConnectionFailedError, ConnectionLostError, ResponseTimeoutError
 from ._headers import Headers
 from ._options import Timeout
 
 MARGIN = 64 * 1024
+SMALL = 64 * 1024
+"""How many bytes are rather copied than written by themselves."""
 
 
-class Failure:
+class Failure(NamedTuple):
     """An attempt that got no answer."""
 
-    __slots__ = ("error", "final")
-
-    def __init__(self, error: ChatError, final: bool = False) -> None:
-        self.error = error
-        """A `ConnectionFailedError` if the request was not begun, else a `DeliveryUnknownError`."""
-        self.final = final
-        """Whether the same would happen again: a refused certificate, a proxy that says no."""
+    error: ChatError
+    """A `ConnectionFailedError` if the request was not begun, else a `DeliveryUnknownError`."""
+    final: bool = False
+    """Whether the same would happen again: a refused certificate, a proxy that says no."""
 
 
 class Exchange:
-    """What the driver, and the network below httpx, tell of an attempt while it is under way."""
+    """What the driver, and the network below httpx, tell of an attempt while it is under way.
+
+    As a context manager: the attempt that this thread or task is making. What is raised in it becomes its outcome.
+    """
 
     def __init__(self, credentials: Credentials, timeout: Timeout, deadline: float) -> None:
         self._credentials = credentials
@@ -41,12 +42,31 @@ class Exchange:
         self.deadline = deadline
         self.begun = False
         """Whether the request has begun to be written."""
-        self._cut = False
+        self.connecting = False
+        """Whether what was written last is only a request to a proxy for a tunnel."""
+        self.cut = False
+        """Whether not all of the request could be written. httpcore goes on to look for an answer."""
+        self._held = b""
         self._status = 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = bytearray()
-        self._broken = False
         self._failure: Failure | None = None
+        self._broken = False
+
+    def __enter__(self) -> Self:
+        self._token = current.set(self)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        current.reset(self._token)
+        if not isinstance(error, Exception):
+            return False
+        # A foreign error becomes a value here, class and text: its frames, and those of its causes, hold the key.
+        self._broken = True
+        # For a 2xx the body decides, for any other status the status line does, whatever became of the body.
+        if not self._status or 200 <= self._status < 300:
+            self._failure = self._failure_of(error)
+        return True
 
     def within(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
         """Return the seconds that an operation may take: its own timeout, or less if less is left of the send."""
@@ -55,19 +75,23 @@ class Exchange:
             raise error("the total time of the send is up")
         return min(left, left if timeout is None else timeout) if left < math.inf else timeout
 
-    def about_to_write(self, data: bytes) -> bool:
-        """Take note of what is written next; say whether that is only a request to a proxy for a tunnel.
+    def due(self, data: bytes) -> list[bytes]:
+        """Return what is to be written now; nothing, if a head waits for the body: a small request is one write.
+
+        Without data: what waits is written before the answer is read.
 
         The class of an exception does not tell how far things went: a proxy that hangs up during CONNECT raises the
         same as a server that hangs up after the request.
         """
-        connecting = not self.begun and data.startswith(b"CONNECT ")
-        self.begun = not connecting
-        return connecting
-
-    def write_failed(self) -> None:
-        """Take note that not all of the request could be written. httpcore goes on to look for an answer."""
-        self._cut = True
+        if not self._held and 0 < len(data) <= SMALL:
+            self._held = data
+            return []
+        held, self._held = self._held, b""
+        pieces = [piece for piece in ([held + data] if len(data) <= SMALL else [held, data]) if piece]
+        if pieces:
+            self.connecting = not self.begun and pieces[0].startswith(b"CONNECT ")
+            self.begun = not self.connecting
+        return pieces
 
     def answered(self, response: httpx.Response) -> None:
         """Take in status and headers."""
@@ -79,19 +103,9 @@ class Exchange:
         # A little more than is kept, so that a secret across the cut is seen whole.
         return len(self._body) <= KEPT_BODY + MARGIN
 
-    def failed(self, error: Exception) -> None:
-        """Take in what was raised instead of an answer, or in the middle of one.
-
-        A foreign error becomes a value here, class and text: its frames, and those of its causes, hold the key.
-        """
-        self._broken = True
-        # For a 2xx the body decides, for any other status the status line does, whatever became of the body.
-        if not self._status or 200 <= self._status < 300:
-            self._failure = self._failure_of(error)
-
     def outcome(self) -> Answer | Failure:
         """Return what the attempt amounts to."""
-        if self._cut and self.begun and self._failure is None and 200 <= self._status < 300:
+        if self.cut and self.begun and self._failure is None and 200 <= self._status < 300:
             self._failure = self._failure_of(ConnectionError("it was answered before the whole of it could be written"))
         if self._failure is not None:
             return self._failure
@@ -101,15 +115,18 @@ class Exchange:
         return Answer(self._status, headers, bytes(self._body), truncated, self._credentials)
 
     def _failure_of(self, error: Exception) -> Failure:
-        text = printable(self._credentials.redact(_describe(error)))
+        chain = list(_chain(error))
+        timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
+        # Many of them have no text; the one they were made from often has. Of a timeout the class says it all.
+        said = "" if timed_out else next((str(link) for link in chain if str(link)), "")
+        kind = type(error).__name__
+        text = printable(self._credentials.redact(f"{kind}: {said}" if said else kind))
         if not self.begun:
-            refused = isinstance(error, httpx.ProxyError) or _is_certificate_error(error)
+            refused = any(isinstance(link, httpx.ProxyError | ssl.SSLCertVerificationError) for link in chain)
             return Failure(ConnectionFailedError._because(f"No connection was made ({text})."), final=refused)
-        kind: type[DeliveryUnknownError] = ConnectionLostError
-        reason = f"The connection broke after the request had been begun ({text})."
-        if isinstance(error, httpx.TimeoutException | TimeoutError):
-            kind, reason = ResponseTimeoutError, f"No complete answer came in time ({text})."
-        return Failure(kind._because(reason))
+        if timed_out:
+            return Failure(ResponseTimeoutError._because(f"No complete answer came in time ({text})."))
+        return Failure(ConnectionLostError._because(f"The connection broke after the request had been begun ({text})."))
 
 
 current: ContextVar[Exchange] = ContextVar("current")
@@ -120,14 +137,3 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _is_certificate_error(error: Exception) -> bool:
-    return any(isinstance(link, ssl.SSLCertVerificationError) for link in _chain(error))
-
-
-def _describe(error: Exception) -> str:
-    # Many of them have no text; the one they were made from often has. Of a timeout the class says it all.
-    timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
-    text = "" if timed_out else next((str(link) for link in _chain(error) if str(link)), "")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -3,19 +3,16 @@
 Looked at once when `send_file` is called, read once when it may go out: at most the limit and one byte more.
 """
 
-from __future__ import annotations
-
 import os
 import stat
 from collections.abc import AsyncIterable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from inspect import iscoroutinefunction
 from io import BytesIO, TextIOBase
 from typing import NoReturn, Protocol, runtime_checkable
 
-from ._errors import ChatError, EmptyFileError, FileTooLargeError, InvalidFileError
+from ._errors import EmptyFileError, FileTooLargeError, InvalidFileError
 from ._file_name import clean_name, default_name, guess_type, is_content_type
 from ._options import refuse
 
@@ -38,11 +35,12 @@ class File:
 
     size: int | None
     """In bytes, where it is known before reading."""
-    read: Callable[[int], bytes] | None
-    """Takes the limit and returns the content, blocking while it reads. None: read `stream`."""
-    stream: AsyncIterable[bytes] | None
-    in_memory: bool
+    read: Callable[[int], bytes]
+    """Takes the limit and returns the content, blocking while it reads."""
+    in_memory: bool = False
     """Whether reading cannot block."""
+    stream: AsyncIterable[bytes] | None = None
+    """To be read instead, if there is one."""
 
 
 def name_and_type(file: object, name: str | None, content_type: str | None) -> tuple[str, str]:
@@ -69,35 +67,37 @@ def look_at(file: FileLike | AsyncIterable[bytes], limit: int) -> File:
     """
     if isinstance(file, str | os.PathLike):
         path = os.fsdecode(file)
-        return File(_within(_size_of_path(path), limit), partial(_read_path, path), None, in_memory=False)
+        return File(_within(_size_of_path(path), limit), partial(_read_path, path))
     if isinstance(file, bytes | bytearray | memoryview):
         content = file
-        return File(_within(_size_of_memory(content), limit), partial(_copy, content), None, in_memory=True)
+        return File(_within(_size_of_memory(content), limit), partial(_copy, content), in_memory=True)
     if isinstance(file, BinaryReader) and not iscoroutinefunction(file.read):
         _check_reader(file)
-        return File(None, partial(_read_all, file), None, in_memory=isinstance(file, BytesIO))
+        return File(None, partial(_read_all, file), in_memory=isinstance(file, BytesIO))
     if isinstance(file, AsyncIterable):
-        return File(None, None, file, in_memory=False)
+        return File(None, _refuse_stream, stream=file)
     kinds = "a path, bytes, an open binary file, or with AsyncChatClient an async iterator of bytes"
     what = f"{type(file).__name__}{', whose read() is a coroutine' if isinstance(file, BinaryReader) else ''}"
-    return raise_invalid(f"file must be {kinds}, not {what}.")
+    return _refuse_file(f"file must be {kinds}, not {what}.")
 
 
 async def read_stream(stream: AsyncIterable[bytes], limit: int) -> bytes:
     """Return the content of an async iterator. What it raises passes through."""
-    chunks, size = [], 0
+    chunks, left = [], limit
     async for chunk in stream:
-        _check_chunk(chunk)
-        chunks.append(bytes(chunk))
-        size += len(chunks[-1])
-        if size > limit:
+        chunks.append(_bytes_of(chunk))
+        left -= len(chunks[-1])
+        if left < 0:
             break
     return _checked(chunks, limit)
 
 
-def raise_invalid(reason: str) -> NoReturn:
-    """Raise the error of a file that cannot be sent."""
+def _refuse_file(reason: str) -> NoReturn:
     raise InvalidFileError._because(reason)
+
+
+def _refuse_stream(limit: int) -> NoReturn:
+    _refuse_file("file is an async iterator; only AsyncChatClient can read one.")
 
 
 def _own_name(file: object) -> str:
@@ -114,11 +114,10 @@ def _own_name(file: object) -> str:
 
 
 def _size_of_path(path: str) -> int:
-    found = None
-    with suppress(ValueError):  # a NUL character, or what the file system cannot encode
+    try:
         found = os.stat(path)
-    if found is None:
-        raise_invalid(f"{path!r:.300} cannot be a path.")
+    except ValueError:  # a NUL character, or what the file system cannot encode
+        _refuse_file(f"{path!r:.300} cannot be a path.")
     _check_regular(found.st_mode, path)
     return found.st_size
 
@@ -126,7 +125,7 @@ def _size_of_path(path: str) -> int:
 def _check_regular(mode: int, path: str) -> None:
     if not stat.S_ISREG(mode):
         kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
-        raise_invalid(f"{path!r:.300} is {kind}.")
+        _refuse_file(f"{path!r:.300} is {kind}.")
 
 
 def _read_path(path: str, limit: int) -> bytes:
@@ -145,8 +144,7 @@ def _size_of_memory(content: bytes | bytearray | memoryview) -> int:
     try:
         return memoryview(content).nbytes
     except ValueError:
-        pass
-    return raise_invalid("The memoryview has been released.")
+        _refuse_file("The memoryview has been released.")
 
 
 def _copy(content: bytes | bytearray | memoryview, limit: int) -> bytes:
@@ -156,54 +154,40 @@ def _copy(content: bytes | bytearray | memoryview, limit: int) -> bytes:
 
 def _check_reader(reader: BinaryReader) -> None:
     if isinstance(reader, TextIOBase):
-        raise_invalid('The file is open in text mode; open it with mode "rb".')
+        _refuse_file('The file is open in text mode; open it with mode "rb".')
     if getattr(reader, "closed", False) is True:
-        raise_invalid("The file is closed.")
+        _refuse_file("The file is closed.")
     readable = getattr(reader, "readable", None)
     if callable(readable) and not readable():
-        raise_invalid('The file is not open for reading; open it with mode "rb".')
+        _refuse_file('The file is not open for reading; open it with mode "rb".')
 
 
 def _read_all(reader: BinaryReader, limit: int, first: int | None = None) -> bytes:
     chunks: list[bytes] = []
-    size = 0
-    while size <= limit:
-        chunk = reader.read(first or limit + 1 - size)
-        _check_chunk(chunk)
-        if not chunk:
-            break
-        chunks.append(bytes(chunk))
-        size += len(chunks[-1])
+    left = limit + 1
+    while left > 0 and (chunk := _bytes_of(reader.read(first or left))):
+        chunks.append(chunk)
+        left -= len(chunk)
         first = None
     return _checked(chunks, limit)
 
 
-def _check_chunk(chunk: object) -> None:
+def _bytes_of(chunk: object) -> bytes:
     if isinstance(chunk, str):
-        raise_invalid('The file gives text, not bytes; open it with mode "rb".')
+        _refuse_file('The file gives text, not bytes; open it with mode "rb".')
     if not isinstance(chunk, bytes | bytearray | memoryview):
-        raise_invalid(f"The file gives {type(chunk).__name__}, not bytes, when it is read.")
+        _refuse_file(f"The file gives {type(chunk).__name__}, not bytes, when it is read.")
+    return bytes(chunk)
 
 
 def _checked(chunks: list[bytes], limit: int) -> bytes:
-    size = sum(map(len, chunks))
-    _within(size, limit)
-    if not size:
-        raise _empty()
+    if not _within(sum(map(len, chunks)), limit):
+        raise EmptyFileError._because("The file is empty.", size=0)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _within(size: int, limit: int) -> int:
     if size > limit:
-        error = FileTooLargeError._because(
-            f"The file has more than the {limit} bytes that are the limit (max_file_size)."
-        )
-        error.limit, error.size = limit, size
-        raise error
+        reason = f"The file has more than the {limit} bytes that are the limit (max_file_size)."
+        raise FileTooLargeError._because(reason, limit=limit, size=size)
     return size
-
-
-def _empty() -> ChatError:
-    error = EmptyFileError._because("The file is empty.")
-    error.size = 0
-    return error

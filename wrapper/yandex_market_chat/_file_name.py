@@ -1,7 +1,5 @@
 """The name under which a file is sent, and the type that belongs to it."""
 
-from __future__ import annotations
-
 import re
 
 # Common limit of file systems; the API documents none. In bytes of UTF-8, so it bounds the characters as well.
@@ -10,56 +8,50 @@ FALLBACK_TYPE = "application/octet-stream"
 
 # Our own, so that the type does not depend on the machine (the `mimetypes` module reads /etc/mime.types).
 # The first extension of a type is the one that a file without a name gets.
-_TYPES = {
-    "pdf": "application/pdf",
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "jpe": "image/jpeg",
-    "png": "image/png",
-    "webp": "image/webp",
-    "heic": "image/heic",
-    "heif": "image/heif",
-    "avif": "image/avif",
-    "gif": "image/gif",
-    "bmp": "image/bmp",
-    "tif": "image/tiff",
-    "tiff": "image/tiff",
-    "svg": "image/svg+xml",
-    "mp4": "video/mp4",
-    "m4v": "video/mp4",
-    "mov": "video/quicktime",
-    "avi": "video/x-msvideo",
-    "webm": "video/webm",
-    "mkv": "video/x-matroska",
-    "3gp": "video/3gpp",
-    "mp3": "audio/mpeg",
-    "m4a": "audio/mp4",
-    "ogg": "audio/ogg",
-    "wav": "audio/wav",
-    "doc": "application/msword",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "xls": "application/vnd.ms-excel",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "ppt": "application/vnd.ms-powerpoint",
-    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-    "odt": "application/vnd.oasis.opendocument.text",
-    "ods": "application/vnd.oasis.opendocument.spreadsheet",
-    "rtf": "application/rtf",
-    "csv": "text/csv",
-    "txt": "text/plain",
-    "log": "text/plain",
-    "html": "text/html",
-    "htm": "text/html",
-    "json": "application/json",
-    "xml": "application/xml",
-    "zip": "application/zip",
-    "rar": "application/vnd.rar",
-    "7z": "application/x-7z-compressed",
-    "gz": "application/gzip",
-    "tar": "application/x-tar",
-    "bin": FALLBACK_TYPE,
+_EXTENSIONS = {
+    "application/pdf": "pdf",
+    "image/jpeg": "jpg jpeg jpe",
+    "image/png": "png",
+    "image/webp": "webp",
+    "image/heic": "heic",
+    "image/heif": "heif",
+    "image/avif": "avif",
+    "image/gif": "gif",
+    "image/bmp": "bmp",
+    "image/tiff": "tif tiff",
+    "image/svg+xml": "svg",
+    "video/mp4": "mp4 m4v",
+    "video/quicktime": "mov",
+    "video/x-msvideo": "avi",
+    "video/webm": "webm",
+    "video/x-matroska": "mkv",
+    "video/3gpp": "3gp",
+    "audio/mpeg": "mp3",
+    "audio/mp4": "m4a",
+    "audio/ogg": "ogg",
+    "audio/wav": "wav",
+    "application/msword": "doc",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.ms-excel": "xls",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "application/vnd.ms-powerpoint": "ppt",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
+    "application/vnd.oasis.opendocument.text": "odt",
+    "application/vnd.oasis.opendocument.spreadsheet": "ods",
+    "application/rtf": "rtf",
+    "text/csv": "csv",
+    "text/plain": "txt log",
+    "text/html": "html htm",
+    "application/json": "json",
+    "application/xml": "xml",
+    "application/zip": "zip",
+    "application/vnd.rar": "rar",
+    "application/x-7z-compressed": "7z",
+    "application/gzip": "gz",
+    "application/x-tar": "tar",
+    FALLBACK_TYPE: "bin",
 }
-_EXTENSIONS = {content_type: extension for extension, content_type in reversed(_TYPES.items())}
+_TYPES = {extension: kind for kind, extensions in _EXTENSIONS.items() for extension in extensions.split()}
 
 # Control characters (C0, DEL, C1), line and paragraph separators, and what overrides or isolates the direction of
 # text (Unicode Standard Annex 9): a name must not show as another.
@@ -92,13 +84,14 @@ def _shorten(name: str) -> str:
 
 def guess_type(name: str) -> str:
     """Return the type that belongs to the extension of `name`."""
-    return _TYPES.get(name.rpartition(".")[2].lower(), FALLBACK_TYPE) if "." in name else FALLBACK_TYPE
+    _, dot, extension = name.rpartition(".")
+    return _TYPES.get(extension.lower(), FALLBACK_TYPE) if dot else FALLBACK_TYPE
 
 
 def default_name(content_type: str) -> str:
     """Return a name for a file that has none, with an extension that fits its type."""
     essence = content_type.partition(";")[0].strip().lower()
-    return f"file.{_EXTENSIONS.get(essence, 'bin')}"
+    return f"file.{_EXTENSIONS.get(essence, 'bin').split()[0]}"
 
 
 def is_content_type(value: str) -> bool:

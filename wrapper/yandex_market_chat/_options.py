@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from ._errors import InvalidRequestError
 
 LONGEST_TIMEOUT = 1_000_000
+# No blanks at either end, and something on each side of the first slash.
+_INTEGRATION = re.compile("(?! )[ -.0-~]+/[ -~]*[!-~]")
 
 
 def refuse(reason: str) -> NoReturn:
@@ -34,6 +37,13 @@ def check_flag(name: str, value: object) -> bool:
     return value
 
 
+def check_integration(value: object) -> str:
+    """Return the name and version of the calling software; refuse what cannot stand in a header."""
+    if not isinstance(value, str) or len(value) > 100 or not _INTEGRATION.fullmatch(value):
+        refuse('integration must be "name/version": printable ASCII, at most 100 characters.')
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Timeout:
     """How long a send may take, in seconds.
@@ -57,10 +67,9 @@ class Timeout:
     read: float = 30.0
 
     def __post_init__(self) -> None:
-        if self.total is not None:
-            _check_seconds("Timeout.total", self.total)
-        for name in ("connect", "write", "read"):
-            _check_seconds(f"Timeout.{name}", getattr(self, name))
+        for name in ("total", "connect", "write", "read"):
+            if name != "total" or self.total is not None:
+                _check_seconds(f"Timeout.{name}", getattr(self, name))
 
     def but(self, other: Timeout | float | None) -> Timeout:
         """Return the timeout that one call asked for: all of it, its total alone, or (None) no change."""

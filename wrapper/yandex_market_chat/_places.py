@@ -1,9 +1,6 @@
 """How many requests at once: a number of places per business, given in the order of asking."""
 
-from __future__ import annotations
-
 import threading
-from collections import deque
 from concurrent.futures import Future
 
 Place = Future[None]
@@ -11,7 +8,7 @@ Place = Future[None]
 
 
 class Places:
-    """Who has a place, and who waits for one.
+    """A line for each business; those at its head, as many as there are places, have their turn.
 
     Kept by identity, so that giving back is right at any moment, also when an interrupt came while asking.
     """
@@ -19,45 +16,36 @@ class Places:
     def __init__(self, each: int) -> None:
         self._each = each
         self._lock = threading.Lock()
-        self._taken: dict[int, set[Place]] = {}
-        self._waiting: dict[int, deque[Place]] = {}
+        self._lines: dict[int, list[Place]] = {}
 
     @property
     def idle(self) -> bool:
         """Whether nobody has a place."""
-        return not self._taken
+        return not self._lines
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for one."""
+        return sum(max(0, len(line) - self._each) for line in self._lines.values())
 
     def ask(self, business_id: int, place: Place) -> None:
         """Give the place at once if one is free, else when its turn comes."""
         with self._lock:
-            taken = self._taken.setdefault(business_id, set())
-            if len(taken) >= self._each:
-                self._waiting.setdefault(business_id, deque()).append(place)
-                return
-            taken.add(place)
-        place.set_running_or_notify_cancel()
-        place.set_result(None)
+            line = self._lines.setdefault(business_id, [])
+            line.append(place)
+            if len(line) <= self._each:
+                place.set_result(None)
 
     def give_back(self, business_id: int, place: Place) -> None:
-        """Leave the place, or the queue for one."""
+        """Leave the place, or the line for one."""
         place.cancel()
-        following: Place | None = None
         with self._lock:
-            taken = self._taken.get(business_id, set())
-            waiting = self._waiting.get(business_id, deque())
-            if place in taken:
-                taken.remove(place)
-                # Whoever has given up meanwhile is passed over.
-                while waiting and following is None:
-                    candidate = waiting.popleft()
-                    if candidate.set_running_or_notify_cancel():
-                        taken.add(candidate)
-                        following = candidate
-            elif place in waiting:
-                waiting.remove(place)
-            if not waiting:
-                self._waiting.pop(business_id, None)
-            if not taken:
-                self._taken.pop(business_id, None)
-        if following is not None:
-            following.set_result(None)
+            line = self._lines.get(business_id, [])
+            if place in line:
+                line.remove(place)
+            if not line:
+                self._lines.pop(business_id, None)
+            # At most one comes to the head by this. Whoever has given up meanwhile gives back in its turn.
+            for following in line[self._each - 1 : self._each]:
+                if not following.done() and following.set_running_or_notify_cancel():
+                    following.set_result(None)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
 # The window is an hour; what claims to end later than that and a minute is no window of this API.
 LONGEST_WINDOW = timedelta(hours=1, minutes=1)
@@ -56,8 +57,7 @@ def _moment(value: str | None) -> datetime | None:
         return None
 
 
-@dataclass(slots=True)
-class _Known:
+class _Known(NamedTuple):
     quota: Quota
     renewed: float  # on the monotonic clock
 
@@ -79,19 +79,15 @@ class Allowances:
             return
         told = _Known(quota, now + seconds)
         with self._lock:
-            known = self._known.get(business_id)
-            if known is None or known.quota.resets_at is None:
+            known = self._known.get(business_id, told)
+            until = known.quota.resets_at
+            if until is None or (now >= known.renewed if quota.resets_at is None else quota.resets_at > until):
                 self._known[business_id] = told
-            elif quota.resets_at is None:
-                if now >= known.renewed:
-                    self._known[business_id] = told
-            elif quota.resets_at > known.quota.resets_at:
-                self._known[business_id] = told
-            elif quota.resets_at == known.quota.resets_at:
+            elif quota.resets_at == until:
                 # One window: the least that was left counts. `Date` has whole seconds and an answer takes time to
                 # arrive, so each estimate of the end is late, and the earliest is the best.
                 least = [left for left in (quota.remaining, known.quota.remaining) if left is not None]
-                merged = Quota(quota.limit or known.quota.limit, min(least, default=None), quota.resets_at)
+                merged = Quota(quota.limit or known.quota.limit, min(least, default=None), until)
                 self._known[business_id] = _Known(merged, min(told.renewed, known.renewed))
 
     def of(self, business_id: int) -> Quota | None:

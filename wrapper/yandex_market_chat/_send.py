@@ -6,11 +6,10 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
+from typing import Any
 
 from ._errors import ChatError, DeliveryUnknownError
 from ._exchange import Exchange
-from ._file import File
 from ._options import Timeout
 from ._quota import Quota
 
@@ -52,7 +51,6 @@ class Send:
     content_type: str = ""
     attempts: int = 0
     unknown_attempts: int = 0
-    file: File | None = field(default=None, repr=False)
     timeout: Timeout = Timeout()  # noqa: RUF009  frozen
     deadline: float = math.inf
     on_sent: Callable[[int], None] | None = field(default=None, repr=False)
@@ -62,67 +60,58 @@ class Send:
     def __post_init__(self) -> None:
         self.started = self.clock()
 
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the call."""
-        return self.clock() - self.started
+    def left(self) -> float | None:
+        """Return the seconds that are left of the total; None: there is no total."""
+        return None if self.deadline == math.inf else max(0.0, self.deadline - self.clock())
 
-    def describe(self) -> dict[str, object]:
-        """Return the fields of a log record."""
+    def facts(self) -> dict[str, Any]:
+        """Return what the end of a send tells of it, as far as it is known."""
         return {
             "business_id": self.business_id or None,
             "chat_id": self.chat_id or None,
-            "file_name": self.name or None,  # `name` is the logger's own field
-            "file_size": self.size or None,
+            "name": self.name or None,
+            "size": self.size or None,
             "attempts": self.attempts,
-            "elapsed": round(self.elapsed, 6),
+            "elapsed": self.clock() - self.started,  # in seconds since the call
         }
+
+    def describe(self, **more: object) -> dict[str, object]:
+        """Return the fields of a log record, where `name` is the logger's own."""
+        facts = self.facts()
+        return {"file_name": facts.pop("name"), "file_size": facts.pop("size"), **facts, **more}
 
     def __enter__(self) -> Send:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if isinstance(error, ChatError):
-            self.complete(error)
-            if isinstance(error, DeliveryUnknownError) and error.later is not None:
-                self.complete(error.later)
-            # What lies below the call of `send_file` is nothing to its caller, and would keep the file in memory.
-            error.__traceback__ = _topmost(error)
-            logger.info("%s", _outcome(error), extra={**self.describe(), "outcome": type(error).__name__})
-        elif error is None:
-            logger.info("sent", extra={**self.describe(), "outcome": "SentFile"})
-        else:
-            self._passed_through(error)
-
-    def _passed_through(self, error: BaseException) -> None:
-        extra = {**self.describe(), "outcome": type(error).__name__}
-        if self.unknown_attempts or (self.exchange is not None and self.exchange.begun):
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        extra = self.describe(outcome=type(error).__name__ if error else "SentFile")
+        if error is None:
+            logger.info("sent", extra=extra)
+        elif isinstance(error, ChatError):
+            self._complete(error)
+            unknown = isinstance(error, DeliveryUnknownError)
+            logger.info("%s: %s", "delivery unknown" if unknown else "not sent", error, extra=extra)
+        elif self.unknown_attempts or (self.exchange is not None and self.exchange.begun):
             text = "delivery unknown: interrupted by %s; look into the chat before sending it again"
             logger.warning(text, type(error).__name__, extra=extra)
         else:
             logger.info("not sent: %s", type(error).__name__, extra=extra)
-        if self.exchange is not None:
-            # It stays what it is, but for the frames of httpx and httpcore: their locals hold the key.
-            error.__context__ = error.__cause__ = None
-            error.__traceback__ = _topmost(error)
+        if error is not None and (self.exchange is not None or isinstance(error, ChatError)):
+            _bare(error)
 
-    def complete(self, error: ChatError) -> None:
-        """Tell an error which send it belongs to."""
-        error.business_id, error.chat_id = self.business_id or None, self.chat_id or None
-        error.name = self.name or None
-        if error.size is None:
-            error.size = self.size or None
-        error.attempts, error.elapsed = self.attempts, self.elapsed
+    def _complete(self, error: ChatError) -> None:
+        """Tell an error, and the later one that it may hold, which send it belongs to."""
+        vars(error).update({**self.facts(), "size": self.size or None if error.size is None else error.size})
+        if isinstance(error, DeliveryUnknownError) and error.later is not None:
+            self._complete(error.later)
 
 
-def _topmost(error: BaseException) -> TracebackType | None:
-    top = error.__traceback__
-    if top is not None:
-        top.tb_next = None
-    return top
+def _bare(error: BaseException) -> None:
+    """Leave an error its topmost frame alone.
 
-
-def _outcome(error: ChatError) -> str:
-    return f"{'delivery unknown' if isinstance(error, DeliveryUnknownError) else 'not sent'}: {error}"
+    What lies below the call of `send_file` is nothing to its caller, and would keep the file in memory; the locals of
+    httpx and httpcore hold the key.
+    """
+    error.__context__ = error.__cause__ = None
+    if error.__traceback__ is not None:
+        error.__traceback__.tb_next = None

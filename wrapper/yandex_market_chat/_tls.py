@@ -1,17 +1,15 @@
 """The TLS contexts of this process: each made once, when first needed, and shared by all clients."""
 
-from __future__ import annotations
-
 import os
 import ssl
 import threading
+from functools import cache
 
 import httpx
 
 from ._options import refuse
 
 _lock = threading.Lock()
-_contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
 
 
 def renew_lock() -> None:
@@ -20,13 +18,8 @@ def renew_lock() -> None:
     _lock = threading.Lock()
 
 
-def is_ready(verify: bool | str | ssl.SSLContext) -> bool:
-    """Whether `context_for` would return at once, instead of reading certificates for some 20 to 50 ms."""
-    return isinstance(verify, ssl.SSLContext) or _key(verify) in _contexts
-
-
 def context_for(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext:
-    """Return the context for what a client was told to trust.
+    """Return the context for what a client was told to trust. May read certificates, for some 20 to 50 ms.
 
     True: the certificates that SSL_CERT_FILE or SSL_CERT_DIR name, else those of certifi. False: anyone.
 
@@ -35,24 +28,21 @@ def context_for(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext:
     """
     if isinstance(verify, ssl.SSLContext):
         return verify
-    key = _key(verify)
-    problem = ""
-    with _lock:
-        if key not in _contexts:
-            try:
-                if isinstance(verify, str):
-                    _contexts[key] = ssl.create_default_context(cafile=verify)
-                else:
-                    _contexts[key] = httpx.create_ssl_context(verify=verify)
-            except OSError as error:
-                problem = str(error)
-    if problem:
+    try:
+        with _lock:
+            if isinstance(verify, str):
+                return _context_of_file(verify, os.stat(verify).st_mtime_ns)
+            return _context_of_environment(verify, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    except OSError as error:
         where = verify if isinstance(verify, str) else "see SSL_CERT_FILE and SSL_CERT_DIR"
-        refuse(f"The certificates to trust cannot be loaded ({where}): {problem}.")
-    return _contexts[key]
+        refuse(f"The certificates to trust cannot be loaded ({where}): {error}.")
 
 
-def _key(verify: bool | str) -> tuple[object, ...]:
-    if isinstance(verify, str):
-        return (verify, os.stat(verify).st_mtime_ns if os.path.exists(verify) else 0)
-    return (verify, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+@cache
+def _context_of_file(path: str, changed: int) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=path)
+
+
+@cache
+def _context_of_environment(verify: bool, *variables: str | None) -> ssl.SSLContext:
+    return httpx.create_ssl_context(verify=verify)

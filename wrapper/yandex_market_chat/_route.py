@@ -1,49 +1,29 @@
-"""The arguments of a client, checked at its creation and put together with what the environment says."""
-
-from __future__ import annotations
+"""The way to Market: what a client was told of it, checked and put together with what the environment says."""
 
 import os
 import ssl
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from ._credentials import Credentials
-from ._options import RetryPolicy, Timeout, check_count, check_flag, refuse
+from ._options import check_flag, refuse
+from ._tls import context_for
 
 DEFAULT_BASE_URL = "https://api.partner.market.yandex.ru"
 LONGEST_URL = 2000
 BASE_URL_VARIABLE = "YANDEX_MARKET_BASE_URL"
 
 
-class Config:
-    """What a client was told; not changed after its creation."""
+class Route:
+    """Where the requests of a client go, and on what way; not changed after its creation."""
 
-    def __init__(
-        self,
-        api_key: str | None,
-        oauth_token: str | None,
-        base_url: str | None,
-        timeout: Timeout | float,
-        retry: RetryPolicy,
-        max_file_size: int,
-        max_parallel: int,
-        integration: str | None,
-        keep_alive: bool,
-        verify: bool | str | os.PathLike[str] | ssl.SSLContext,
-        proxy: str | None,
-    ) -> None:
-        self.timeout = Timeout().but(timeout)
-        if not isinstance(retry, RetryPolicy):
-            refuse(f"retry must be a RetryPolicy, not {type(retry).__name__}.")
-        self.retry = retry
-        self.max_file_size = check_count("max_file_size", max_file_size)
-        self.max_parallel = check_count("max_parallel", max_parallel)
-        self.integration = _check_integration(integration)
-        self.keep_alive = check_flag("keep_alive", keep_alive)
+    def __init__(self, base_url: str | None, proxy: str | None, verify: object, keep_alive: bool) -> None:
         self.verify = _check_verify(verify)
+        self.keep_alive = check_flag("keep_alive", keep_alive)
         if base_url is None:
             base_url = os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
         server = _check_url("base_url", base_url)
@@ -52,9 +32,21 @@ class Config:
         self.base_url = server.geturl().rstrip("/")
         found = _proxy_for(server) if proxy is None else proxy
         via = _check_url("proxy", found) if found else None
-        self.credentials = Credentials(api_key, oauth_token, via)
         self.proxy = ProxyAddress(via.geturl()) if via else None
         self.uses_tls = "https" in (server.scheme, via.scheme if via else None)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what both colours of transport take. Slow when a TLS context has to be made."""
+        # Without a context httpx would read certificates for plain HTTP too; one that trusts anyone needs none.
+        context = context_for(self.verify if self.uses_tls else False)
+        own_context = context if self.proxy and self.proxy.startswith("https:") else None
+        return {
+            "verify": context,
+            "trust_env": False,  # the environment was read when the client was made
+            "proxy": httpx.Proxy(self.proxy, ssl_context=own_context) if self.proxy else None,
+            # How many at once is decided by the places, before the transport is asked.
+            "limits": httpx.Limits(max_connections=None, max_keepalive_connections=None if self.keep_alive else 0),
+        }
 
 
 class ProxyAddress(str):
@@ -70,37 +62,20 @@ def _check_url(name: str, value: object) -> SplitResult:
     # A proxy's address may hold a password: never the value in the sentence.
     if not isinstance(value, str):
         refuse(f"{name} must be a str, not {type(value).__name__}.")
-    parts = None
     if len(value) <= LONGEST_URL and all("!" <= character <= "~" for character in value):
-        try:
+        with suppress(ValueError, httpx.InvalidURL):
             parts = urlsplit(value)
-            well_formed = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
             # What httpx, a resolver or TLS would refuse later with an error of its own.
-            well_formed = well_formed and all(0 < len(label) < 64 for label in _labels(httpx.URL(value)))
-        except (ValueError, httpx.InvalidURL):
-            well_formed = False
-        if parts is not None and well_formed:
-            return parts
+            labels = httpx.URL(value).host.removesuffix(".").split(".")
+            resolvable = parts.port != 0 and all(0 < len(label) < 64 for label in labels)
+            if parts.scheme in ("http", "https") and parts.hostname and resolvable:
+                return parts
     socks = name == "proxy" and value.startswith("socks")
     hint = "; SOCKS proxies are not supported" if socks else ""
     return refuse(f"{name} must be an ASCII URL with scheme http or https and a host{hint}.")
 
 
-def _labels(url: httpx.URL) -> list[str]:
-    return url.host.removesuffix(".").split(".")
-
-
-def _check_integration(value: str | None) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str) or not (0 < len(value) <= 100) or any(not " " <= c <= "~" for c in value):
-        refuse('integration must be "name/version": printable ASCII, at most 100 characters.')
-    if value != value.strip() or not all(value.partition("/")[::2]):
-        refuse('integration must be "name/version".')
-    return value
-
-
-def _check_verify(verify: bool | str | os.PathLike[str] | ssl.SSLContext) -> bool | str | ssl.SSLContext:
+def _check_verify(verify: object) -> bool | str | ssl.SSLContext:
     if isinstance(verify, bool | ssl.SSLContext):
         return verify
     if not isinstance(verify, str | os.PathLike):
