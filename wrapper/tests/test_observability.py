@@ -112,7 +112,7 @@ def test_a_refused_argument_is_an_outcome_too(chat: Chat, log: Log) -> None:
         chat.send(CONTENT, business_id=0, chat_id=4)
     (record,) = log.outcomes
     assert record.outcome == "InvalidRequestError"
-    assert told(record) == (None, None, None, None, 0)
+    assert told(record) == (None, 4, None, None, 0)
 
 
 def test_each_attempt_and_each_pause_is_told_at_debug(chat: Chat, server: MockServer, log: Log) -> None:

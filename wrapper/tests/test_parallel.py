@@ -364,8 +364,8 @@ def test_the_memory_of_200_sends_is_that_of_the_places(server: MockServer, colou
     """
     one, all_of_them = map(float, in_fresh_process(program, colour, server.base_url, server.api_key, str(path)).split())
     assert one > 5
-    # Four places of 5 MiB, each held by us, and perhaps once by asyncio and once by its copy, are 60; a busy machine has
-    # been seen to need 110. Without the places it would be 1 000.
+    # Four places of 5 MiB, each held by us, and perhaps once by asyncio and once by its copy, are 60; a busy machine
+    # has been seen to need 110. Without the places it would be 1 000.
     assert all_of_them < 250
     assert server.most_in_flight_of(1) == 4
 

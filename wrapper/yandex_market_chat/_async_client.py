@@ -84,9 +84,8 @@ class AsyncChatClient(BaseClient):
                 one that fits its type.
             content_type: for example "application/pdf". Default: what the extension of the name says.
             timeout: a `Timeout`, or the total in seconds. Default: the client's.
-            on_progress: called with (bytes of the file written, its size), from 0 in each attempt,
-                on the event loop. If it
-                raises, that is logged once, and it is not called again.
+            on_progress: called on the event loop with (bytes of the file written, its size), from 0 in each attempt. If
+                it raises, that is logged once, and it is not called again.
 
         Returns:
             The file as sent: Market answered 200 with `"status": "OK"`.

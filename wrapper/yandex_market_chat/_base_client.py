@@ -5,6 +5,7 @@ import ssl
 import time
 from collections.abc import AsyncIterable, Callable
 from datetime import UTC, datetime
+from inspect import iscoroutinefunction
 from weakref import WeakSet
 
 import httpx
@@ -100,12 +101,17 @@ class BaseClient:
     ) -> None:
         """Check what a send was told, but for the file."""
         self._check_usable()
-        send.business_id = _checked_id("business_id", business_id)
-        send.chat_id = _checked_id("chat_id", chat_id)
+        for name, value in (("business_id", business_id), ("chat_id", chat_id)):
+            if _is_id(value):  # so that the error about the one tells the other
+                setattr(send, name, int.__index__(value))
+        _checked_id("business_id", business_id)
+        _checked_id("chat_id", chat_id)
         send.timeout = self._timeout.but(timeout)
         if send.timeout.total is not None:
             send.deadline = send.started + send.timeout.total
         if on_progress is not None:
+            if not callable(on_progress) or iscoroutinefunction(on_progress):
+                refuse("on_progress must be a function (not async) of two numbers.")
             send.on_sent = _reporter(send, on_progress)
 
     def _look_at(
@@ -157,6 +163,10 @@ def _headers(integration: str | None, keep_alive: bool) -> dict[str, str]:
     if integration is not None:
         headers["X-Market-Integration"] = check_integration(integration)
     return headers if keep_alive else headers | {"Connection": "close"}
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST_ID
 
 
 def _checked_id(name: str, value: object) -> int:

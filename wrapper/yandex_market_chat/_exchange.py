@@ -123,9 +123,14 @@ class Exchange:
         text = printable(self._credentials.redact(f"{kind}: {said}" if said else kind))
         if not self.begun:
             refused = any(isinstance(link, httpx.ProxyError | ssl.SSLCertVerificationError) for link in chain)
-            return Failure(ConnectionFailedError._because(f"No connection was made ({text})."), final=refused)
+            failed = ConnectionFailedError._because(f"No connection was made ({text}).")
+            if refused:  # the usual advice, to send it again, would be wrong
+                advice = "It would fail again: check the certificate (verify, SSL_CERT_FILE) or the proxy."
+                failed = ConnectionFailedError(f"No connection was made ({text}). The file was not sent. {advice}")
+            return Failure(failed, final=refused)
         if timed_out:
-            return Failure(ResponseTimeoutError._because(f"No complete answer came in time ({text})."))
+            bound = "the total time" if time.monotonic() >= self.deadline else "the time of one read or write"
+            return Failure(ResponseTimeoutError._because(f"No complete answer came within {bound} ({text})."))
         return Failure(ConnectionLostError._because(f"The connection broke after the request had been begun ({text})."))
 
 

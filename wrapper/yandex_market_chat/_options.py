@@ -18,9 +18,9 @@ def refuse(reason: str) -> NoReturn:
     raise InvalidRequestError._because(reason)
 
 
-def _check_seconds(name: str, value: object) -> None:
+def _check_seconds(name: str, value: object, instead: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST_TIMEOUT:
-        refuse(f"{name} must be a number of seconds, more than 0 and at most {LONGEST_TIMEOUT}.")
+        refuse(f"{name} must be a number of seconds{instead}, more than 0 and at most {LONGEST_TIMEOUT}.")
 
 
 def check_count(name: str, value: object) -> int:
@@ -75,7 +75,7 @@ class Timeout:
         """Return the timeout that one call asked for: all of it, its total alone, or (None) no change."""
         if other is None or isinstance(other, Timeout):
             return other or self
-        _check_seconds("timeout", other)
+        _check_seconds("timeout", other, " (or a Timeout)")
         return replace(self, total=float(other))
 
 

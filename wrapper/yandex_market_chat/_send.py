@@ -85,17 +85,18 @@ class Send:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         extra = self.describe(outcome=type(error).__name__ if error else "SentFile")
+        what = f"{self.name!r} to {self.business_id}/{self.chat_id}"
         if error is None:
-            logger.info("sent", extra=extra)
+            logger.info("sent %s", what, extra=extra)
         elif isinstance(error, ChatError):
             self._complete(error)
             unknown = isinstance(error, DeliveryUnknownError)
-            logger.info("%s: %s", "delivery unknown" if unknown else "not sent", error, extra=extra)
+            logger.info("%s: %s [%s]", "delivery unknown" if unknown else "not sent", error, what, extra=extra)
         elif self.unknown_attempts or (self.exchange is not None and self.exchange.begun):
-            text = "delivery unknown: interrupted by %s; look into the chat before sending it again"
-            logger.warning(text, type(error).__name__, extra=extra)
+            text = "delivery unknown: interrupted by %s; look into the chat before sending it again [%s]"
+            logger.warning(text, type(error).__name__, what, extra=extra)
         else:
-            logger.info("not sent: %s", type(error).__name__, extra=extra)
+            logger.info("not sent: %s [%s]", type(error).__name__, what, extra=extra)
         if error is not None and (self.exchange is not None or isinstance(error, ChatError)):
             _bare(error)
 
