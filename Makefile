@@ -52,7 +52,20 @@ demo: $(VENV)/workshop ## start the mock server, send a real file, show what arr
 
 .PHONY: test
 test: $(VENV)/workshop ## unit and end-to-end tests over real sockets
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
+
+.PHONY: contract
+contract: $(VENV)/workshop ## contract, mock server, generated client and wrapper against each other; a part of `make test`
+	$(BIN)/pytest -n 2 --dist worksteal contract_tests
+
+MINUTES := 30
+.PHONY: contract-deep
+contract-deep: $(VENV)/workshop ## the generated cases for long, at random: MINUTES=30, and SEED=... of an earlier round
+	$(BIN)/python -m contract_tests.deep $(MINUTES) $(SEED)
+
+.PHONY: contract-live
+contract-live: $(VENV)/workshop ## try the vectors on the live service: contract_tests/README.md says what it needs
+	$(BIN)/python -m contract_tests.live $(LIVE)
 
 PYTHONS := 3.11 3.12 3.13
 # Of a pyenv the versions themselves: its shims say no to a version that is not switched on.
