@@ -70,18 +70,30 @@ def valid() -> Iterator[RawRequest]:
     yield RawRequest("names of headers in capitals", 200, headers=(("API-KEY", "{key}"),))
     yield RawRequest("names of headers in small letters", 200, headers=(("api-key", "{key}"),))
     yield RawRequest("token", 200, headers=(("Authorization", "Bearer {token}"),), without=("Api-Key",))
-    yield RawRequest("token and its business", 200, headers=(("Authorization", "Bearer {token}"), ("X-Business-Id", "12345")), without=("Api-Key",))  # fmt: skip  # noqa: E501
+    yield RawRequest(
+        "token and its business",
+        200,
+        headers=(("Authorization", "Bearer {token}"), ("X-Business-Id", "12345")),
+        without=("Api-Key",),
+    )
     yield RawRequest("signed integration", 200, headers=(("X-Market-Integration", "shop/1.0"),))
     yield RawRequest("headers nobody knows", 200, headers=(("X-Request-Id", "1"), ("Cookie", "a=b")))
     yield RawRequest("boundary in quotes", 200, headers=(("Content-Type", f'{_TYPE}"{BOUNDARY}"'),))
     yield RawRequest(
         "type in mixed case", 200, headers=(("Content-Type", f"Multipart/FORM-Data; BOUNDARY={BOUNDARY}"),)
     )
-    yield RawRequest("blanks around the boundary", 200, headers=(("Content-Type", f"multipart/form-data ;  boundary={BOUNDARY}"),))  # fmt: skip  # noqa: E501
+    yield RawRequest(
+        "blanks around the boundary", 200, headers=(("Content-Type", f"multipart/form-data ;  boundary={BOUNDARY}"),)
+    )
     yield RawRequest(
         "boundary of one character", 200, headers=(("Content-Type", f"{_TYPE}x"),), body=form(b"y", boundary="x")
     )
-    yield RawRequest("boundary of strange characters", 200, headers=(("Content-Type", f"{_TYPE}\"a'()+_,-./:=?\""),), body=form(boundary="a'()+_,-./:=?"))  # fmt: skip  # noqa: E501
+    yield RawRequest(
+        "boundary of strange characters",
+        200,
+        headers=(("Content-Type", f'{_TYPE}"a\'()+_,-./:=?"'),),
+        body=form(boundary="a'()+_,-./:=?"),
+    )
     yield RawRequest("no CRLF at the end", 200, body=form(end="--"))
     yield RawRequest("no name of the file", 200, body=form(disposition='form-data; name="file"'))
     yield RawRequest("no type of the file", 200, body=form(kind=None))
@@ -119,8 +131,33 @@ def broken() -> Iterator[RawRequest]:
     yield RawRequest("two keys", 401, headers=(("Api-Key", "{key}"), ("Api-Key", "{key}")))
     yield RawRequest("another token", 403, headers=(("Authorization", "Bearer other"),), without=("Api-Key",))
     yield RawRequest("Basic", 401, headers=(("Authorization", "Basic YTpi"),), without=("Api-Key",))
-    yield RawRequest("token of another business", 400, headers=(("Authorization", "Bearer {token}"), ("X-Business-Id", "1")), without=("Api-Key",))  # fmt: skip  # noqa: E501
-    for text in ("0", "-1", str(2**63), str(-(2**63)), "9" * 40, "abc", "", "1.0", "1e3", "0x1", "+1", "01", "%201", "1%0A", "1,2", "%D9%A1", "1_0", "null", "true"):  # fmt: skip  # noqa: E501
+    yield RawRequest(
+        "token of another business",
+        400,
+        headers=(("Authorization", "Bearer {token}"), ("X-Business-Id", "1")),
+        without=("Api-Key",),
+    )
+    for text in (
+        "0",
+        "-1",
+        str(2**63),
+        str(-(2**63)),
+        "9" * 40,
+        "abc",
+        "",
+        "1.0",
+        "1e3",
+        "0x1",
+        "+1",
+        "01",
+        "%201",
+        "1%0A",
+        "1,2",
+        "%D9%A1",
+        "1_0",
+        "null",
+        "true",
+    ):
         yield RawRequest(f"business {text[:12]!r}", 400, target=_to(business=text))
         yield RawRequest(f"chat {text[:12]!r}", 400, target=_to(chat=text))
     yield RawRequest("no chat", 400, target=PATH)
@@ -128,7 +165,12 @@ def broken() -> Iterator[RawRequest]:
     yield RawRequest("chat in another case", 400, target=f"{PATH}?chatid=67890")
     yield RawRequest("two chats", 400, target=f"{TARGET}&chatId=67890")
     yield RawRequest("no type", 415, without=("Content-Type",))
-    for kind in ("application/json", "application/x-www-form-urlencoded", "application/octet-stream", "multipart/mixed; boundary=x"):  # fmt: skip  # noqa: E501
+    for kind in (
+        "application/json",
+        "application/x-www-form-urlencoded",
+        "application/octet-stream",
+        "multipart/mixed; boundary=x",
+    ):
         yield RawRequest(f"type {kind}", 415, headers=(("Content-Type", kind),))
     yield RawRequest("no boundary", 400, headers=(("Content-Type", "multipart/form-data"),))
     yield RawRequest("empty boundary", 400, headers=(("Content-Type", f'{_TYPE}""'),))
@@ -158,4 +200,6 @@ def broken() -> Iterator[RawRequest]:
     yield RawRequest("no host", 400, without=("Host",))
     yield RawRequest("two lengths", 400, headers=(("Content-Length", "1"), ("Content-Length", "2")))
     yield RawRequest("length in words", 400, headers=(("Content-Length", "many"),))
-    yield RawRequest("unknown coding of the transfer", 400, headers=(("Transfer-Encoding", "gzip"),), without=("Content-Length",))  # fmt: skip  # noqa: E501
+    yield RawRequest(
+        "unknown coding of the transfer", 400, headers=(("Transfer-Encoding", "gzip"),), without=("Content-Length",)
+    )

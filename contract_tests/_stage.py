@@ -16,7 +16,7 @@ from ._recording import RecordedAnswer
 
 # A server keeps what it received; a new one now and then keeps the memory small and the search in the journal short.
 _ACTS_PER_SERVER = 100
-_BYTES_PER_SERVER = 64 * 1024 * 1024
+_BYTES_PER_SERVER = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)

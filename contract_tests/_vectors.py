@@ -17,6 +17,8 @@ FILE = Path(__file__).with_name("vectors.json")
 VECTORS: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
 CALLS: list[dict[str, Any]] = VECTORS["calls"]
 ANSWERS: list[dict[str, Any]] = VECTORS["answers"]
+#: Answers as bytes, head and all: whole, cut short, and what is none.
+WIRES: list[dict[str, Any]] = VECTORS["wires"]
 
 #: Of the documented form, and opening nothing.
 WRONG_KEY = "ACMA:" + "w" * 40 + ":" + "w" * 8

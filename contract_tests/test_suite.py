@@ -40,7 +40,7 @@ def test_without_a_server_the_tests_fail_and_none_is_skipped(tmp_path: Path) -> 
             sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "absent", "--tb=no", "-rN",
             str(_HERE / "test_vectors.py"), "-k=takes_these_bytes or answer",
         ],
-        check=False, capture_output=True, text=True, cwd=TOP, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        check=False, capture_output=True, text=True, cwd=TOP, env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', TOP)}"},
     )  # fmt: skip
     last = done.stdout.strip().splitlines()[-1]
     assert done.returncode == 1, done.stdout[-2000:]

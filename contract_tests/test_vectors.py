@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,12 +18,13 @@ from yandex_market_chat.testing import Answer, MockServer
 from . import _counts
 from ._contract import ANSWERS as DOCUMENTED
 from ._entrances import NAMES
-from ._raw import exchange
+from ._raw import connect, exchange
 from ._replay import LOST
 from ._stage import Act, Stage
 from ._vectors import (
     ANSWERS,
     CALLS,
+    WIRES,
     body_of,
     call_of,
     content_of,
@@ -39,12 +42,22 @@ def name_vector(vector: dict[str, Any]) -> str:
     return identity
 
 
+def calls_of(client: str) -> pytest.MarkDecorator:
+    """The calls that the client is to make: some are about what one of the two adds."""
+    listed = [vector for vector in CALLS if client in vector["clients"]]
+    return pytest.mark.parametrize("vector", listed, ids=name_vector)
+
+
 calls = pytest.mark.parametrize("vector", CALLS, ids=name_vector)
 answers = pytest.mark.parametrize("vector", ANSWERS, ids=name_vector)
+wires = pytest.mark.parametrize("vector", WIRES, ids=name_vector)
+
+#: What no bytes lead to: there was no request, or no answer in time (test_faults.py), or no file (wrapper/tests).
+WITHOUT_BYTES = {"ConnectionFailedError", "WaitTimeoutError", "ResponseTimeoutError", "InvalidFileError"}
 
 
 def test_there_are_enough_and_each_says_why_and_whence() -> None:
-    vectors = CALLS + ANSWERS
+    vectors = CALLS + ANSWERS + WIRES
     assert len(vectors) >= 60
     assert len({vector["id"] for vector in vectors}) == len(vectors)
     for vector in vectors:
@@ -58,10 +71,19 @@ def test_every_documented_status_has_vectors() -> None:
     assert statuses == {(operation.id, response.status) for operation, response in DOCUMENTED}
 
 
+def test_every_error_has_a_vector() -> None:
+    listed = {vector["outcome"]["wrapper"] for vector in CALLS + ANSWERS + WIRES}
+    classes = [
+        value for value in vars(public).values() if isinstance(value, type) and issubclass(value, public.ChatError)
+    ]
+    leaves = {cls.__name__ for cls in classes if not any(cls in other.__bases__ for other in classes)}
+    assert leaves - listed - WITHOUT_BYTES == set()
+
+
 @calls
 def test_the_mock_server_takes_these_bytes_so(vector: dict[str, Any]) -> None:
     _counts.part("vectors: calls, mock")
-    with MockServer(**{name: set(ids) for name, ids in vector.get("server", {}).items()}) as server:
+    with MockServer(**server_of(vector)) as server:
         host = urlsplit(server.base_url).netloc
         answer = exchange(server.base_url, request_of(vector, host, server.api_key, server.oauth_token))
         assert answer.status == vector["outcome"]["status"]
@@ -73,13 +95,11 @@ def test_the_mock_server_takes_these_bytes_so(vector: dict[str, Any]) -> None:
             assert json.loads(answer.body)["status"] == "ERROR"
 
 
-@calls
+@calls_of("generated")
 @pytest.mark.parametrize("entrance", GENERATED)
 def test_the_generated_client_sends_these_bytes(vector: dict[str, Any], entrance: str) -> None:
-    if "generated" not in vector["clients"]:
-        return
     _counts.part("vectors: calls, generated client")
-    with one_stage(vector) as stage:
+    with stage_of(vector) as stage:
         act = stage.act(entrance, call_of(vector), **generated_options(vector, stage.server))
         check_bytes(act, vector, stage.server)
         if vector["outcome"]["status"] == 200:
@@ -89,13 +109,11 @@ def test_the_generated_client_sends_these_bytes(vector: dict[str, Any], entrance
             assert result.status_code == vector["outcome"]["status"]
 
 
-@calls
+@calls_of("wrapper")
 @pytest.mark.parametrize("entrance", WRAPPER)
 def test_the_wrapper_sends_these_bytes_or_refuses(vector: dict[str, Any], entrance: str) -> None:
-    if "wrapper" not in vector["clients"]:
-        return
     _counts.part("vectors: calls, wrapper")
-    with one_stage(vector) as stage:
+    with stage_of(vector) as stage:
         act = stage.act(entrance, call_of(vector), **wrapper_options(vector, stage.server))
         expected = vector["outcome"]["wrapper"]
         if expected == "sent":
@@ -110,17 +128,18 @@ def test_the_wrapper_sends_these_bytes_or_refuses(vector: dict[str, Any], entran
             check_bytes(act, vector, stage.server)
 
 
-class one_stage:  # noqa: N801  it reads as what it is: a context
-    """A stage whose server knows the businesses and chats of the vector."""
+@contextmanager
+def stage_of(vector: dict[str, Any]) -> Iterator[Stage]:
+    """A stage of its own, whose server knows the businesses and chats of the vector."""
+    stage = Stage([], **server_of(vector))
+    try:
+        yield stage
+    finally:
+        stage.close()
 
-    def __init__(self, vector: dict[str, Any]) -> None:
-        self._stage = Stage([], **{name: set(ids) for name, ids in vector.get("server", {}).items()})
 
-    def __enter__(self) -> Stage:
-        return self._stage
-
-    def __exit__(self, *_: object) -> None:
-        self._stage.close()
+def server_of(vector: dict[str, Any]) -> dict[str, Any]:
+    return {name: set(ids) for name, ids in vector.get("server", {}).items()}
 
 
 def check_bytes(act: Act, vector: dict[str, Any], server: MockServer) -> None:
@@ -198,3 +217,30 @@ def test_the_wrapper_makes_this_of_the_answer(stage: Stage, vector: dict[str, An
 def answer_of(vector: dict[str, Any]) -> Answer:
     given = vector["answer"]
     return Answer(given["status"], given["body"], given["headers"], off_contract=not vector["documented"])
+
+
+@wires
+def test_the_mock_server_sends_these_bytes(vector: dict[str, Any]) -> None:
+    _counts.part("vectors: bytes of answers, mock")
+    with MockServer() as server:
+        server.script(Answer.raw(vector["wire"].encode()))
+        request = request_of(CALLS[0], urlsplit(server.base_url).netloc, server.api_key, server.oauth_token)
+        with connect(server.base_url) as connection:
+            connection.sendall(request)
+            assert b"".join(iter(lambda: connection.recv(65536), b"")) == vector["wire"].encode()
+
+
+@wires
+@pytest.mark.parametrize("entrance", NAMES)
+def test_a_client_makes_this_of_the_bytes(stage: Stage, vector: dict[str, Any], entrance: str) -> None:
+    _counts.part("vectors: bytes of answers, clients")
+    act = stage.act(entrance, call_of(CALLS[0]), Answer.raw(vector["wire"].encode()))
+    stage.renew()
+    assert len(act.requests) == 1
+    expected = vector["outcome"][act.entrance.kind]
+    if expected in ("sent", 200):
+        assert act.outcome.get() is not None
+    elif act.entrance.kind == "wrapper":
+        assert type(act.outcome.error) is getattr(public, expected)
+    else:
+        assert act.outcome.error is not None
