@@ -35,16 +35,20 @@ MockServer.start = absent
 
 def test_without_a_server_the_tests_fail_and_none_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "absent.py").write_text(_ABSENT)
+    path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', TOP)}"
+    options = ["-q", "-p", "no:cacheprovider", "-p", "absent", "--tb=no", "-rN"]
+    selection = [str(_HERE / "test_vectors.py"), "-k=takes_these_bytes or 420"]
     done = subprocess.run(
-        [
-            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "absent", "--tb=no", "-rN",
-            str(_HERE / "test_vectors.py"), "-k=takes_these_bytes or answer",
-        ],
-        check=False, capture_output=True, text=True, cwd=TOP, env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', TOP)}"},
-    )  # fmt: skip
+        [sys.executable, "-m", "pytest", *options, *selection],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=TOP,
+        env=os.environ | {"PYTHONPATH": path},
+    )
     last = done.stdout.strip().splitlines()[-1]
     assert done.returncode == 1, done.stdout[-2000:]
-    assert int(re.findall(r"(\d+) failed", last)[0]) > 300
+    assert int(re.findall(r"(\d+) failed", last)[0]) > 100
     assert not re.search("skipped|passed|xfailed", last), last
 
 
