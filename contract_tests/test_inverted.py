@@ -59,7 +59,7 @@ def answer_of(case: schemathesis.Case) -> tuple[Operation, Response, bytes] | No
 
 
 @valid.parametrize()
-@examples(30)
+@examples(20)
 def test_every_answer_that_the_contract_allows_is_understood(case: schemathesis.Case, stage: Stage) -> None:
     generated = answer_of(case)
     if generated is None:
@@ -80,7 +80,7 @@ def test_every_answer_that_the_contract_allows_is_understood(case: schemathesis.
 
 
 @invalid.parametrize()
-@examples(30)
+@examples(15)
 def test_no_answer_that_the_contract_forbids_is_lost_or_taken_for_success(
     case: schemathesis.Case, stage: Stage
 ) -> None:
