@@ -71,6 +71,19 @@ test-page: $(VENV)/workshop ## the mock server's page in headless Chromium (Debi
 test-schemathesis: $(VENV)/workshop ## stock schemathesis against the mock server: 2 000 cases, all checks, a minute
 	$(BIN)/python contract_tests/stock_schemathesis.py
 
+.PHONY: contract
+contract: $(VENV)/workshop ## contract, mock server, generated client and wrapper against each other; a part of `make test`
+	$(BIN)/pytest -n 2 --dist loadgroup --randomly-seed=$(SEED) contract_tests
+
+MINUTES := 30
+.PHONY: contract-deep
+contract-deep: $(VENV)/workshop ## the generated cases for long, at random: MINUTES=30, and DEEP_SEED=... of an earlier round
+	$(BIN)/python -m contract_tests.deep $(MINUTES) $(DEEP_SEED)
+
+.PHONY: contract-live
+contract-live: $(VENV)/workshop ## try the vectors on the live service: contract_tests/README.md says what it needs
+	$(BIN)/python -m contract_tests.live $(LIVE)
+
 PYTHONS := 3.11 3.12 3.13
 # Of a pyenv the versions themselves: its shims say no to a version that is not switched on.
 PYENV_BINS = $(shell ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.*/bin 2>/dev/null | tr '\n' ':')

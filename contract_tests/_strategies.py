@@ -1,0 +1,128 @@
+"""What schemathesis would not think of: contents that look like forms, and file names that look like trouble.
+
+Left to itself, 70 of 82 of its files were one picture of 67 bytes, and none had more than 332.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+from hypothesis import strategies as st
+
+#: Each by itself breaks some way of writing or reading forms that has been seen.
+HOSTILE_CONTENTS = (
+    b"\r\n--+++\r\n",
+    b"%PDF-1.7\r\n--+++--\r\n",
+    b'a\r\n--+++\r\nContent-Disposition: form-data; name="file"; filename="evil.exe"\r\n\r\nMZ\r\n--+++--\r\n',
+    b"--+++",
+    b"\r\n--",
+    b"\r\n----\r\n\r\n",
+    b"\r\n--boundary--\r\n",
+    b"\r\n" * 40,
+    b"\n--+++\n",
+    b"\r",
+    b"\n",
+    b"\x00",
+    b"\xff" * 3,
+    b"\xef\xbb\xbf",
+    bytes(range(256)),
+    bytes(range(255, -1, -1)),
+    b"Content-Type: text/html\r\n\r\n",
+    b"--%s--\r\n" % (b"0" * 32),
+    b"\r\n--" + b"f" * 32 + b"\r\n",
+    b"\x1f\x8b\x08\x00",
+    b"0\r\n\r\n",  # the end of a chunked body
+    b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "Ё".encode() * 100,
+)
+#: Sizes at which buffers and pieces end.
+PIECES = (1, 2, 4095, 4096, 16383, 16384, 65535, 65536, 65537, 131072)
+
+
+def contents(limit: int) -> st.SearchStrategy[bytes]:
+    """Contents of any kind, now and then around the size limit and now and then empty."""
+    hostile = st.sampled_from(HOSTILE_CONTENTS)
+    mixed = st.builds(lambda before, middle, after: before + middle + after, st.binary(), hostile, st.binary())
+    sized = st.builds(_fill, st.sampled_from(PIECES), st.binary(min_size=1, max_size=8))
+    around = st.builds(_fill, st.integers(limit - 2, limit + 1), st.binary(min_size=1, max_size=3))
+    common = [hostile, mixed, st.binary(min_size=1), st.binary(min_size=1), mixed, sized]
+    rare = st.one_of(around, st.just(b""))
+    return st.integers(0, 15).flatmap(lambda dice: rare if dice == 15 else st.one_of(common))
+
+
+def _fill(size: int, pattern: bytes) -> bytes:
+    return (pattern * (size // len(pattern) + 1))[:size]
+
+
+#: Each by itself has broken something somewhere.
+HOSTILE_NAMES = (
+    'a"b.pdf',
+    "a%22b.pdf",
+    "a\\b.pdf",
+    "..\\..\\boot.ini",
+    "../../etc/passwd",
+    "/",
+    "..",
+    ".",
+    "",
+    " ",
+    "a\r\nX-Injected: 1.pdf",
+    "a\nb.pdf",
+    "a\x00b.pdf",
+    "a\x7fb.pdf",
+    "a\x1bb.pdf",
+    "a\x85b.pdf",
+    "счёт № 7 «копия».pdf",
+    "发票.pdf",
+    "🧾👩‍👩‍👧.png",
+    "photo\u202egpj.exe",
+    "\u2066a\u2069.pdf",
+    "a\u2028b.pdf",
+    "e\u0301.pdf",
+    "\udcff.pdf",
+    "я" * 200 + ".pdf",
+    "x" * 300,
+    "x." + "y" * 300,
+    "a;b=c.pdf",
+    'a"; filename="b.exe',
+    "a;filename*=UTF-8''b.exe",
+    "C:\\Users\\я\\чек.pdf",
+    "name.",
+    ".htaccess",
+    "%0d%0a.pdf",
+    "=?utf-8?B?YQ==?=.pdf",
+    "\ufeffbom.pdf",
+    "\u200fאב.pdf",
+)
+
+
+def names() -> st.SearchStrategy[str]:
+    """File names: any text, hostile ones, and the two put together."""
+    hostile = st.sampled_from(HOSTILE_NAMES)
+    anything = st.text(st.characters(codec=None), max_size=40)
+    return st.one_of(hostile, anything, st.builds(lambda a, b: a + b, anything, hostile))
+
+
+def content_types() -> st.SearchStrategy[str]:
+    """Types that the guess from no name would give."""
+    token = st.text("abcxyz0189!#$&^_.+-", min_size=1, max_size=12)
+    plain = st.builds(lambda a, b: f"x-{a}/{b}", token, token)
+    return st.one_of(plain, plain.map(lambda kind: f'{kind}; charset="ü"'.encode("ascii", "ignore").decode()))
+
+
+#: Unicode Standard Annex 9: marks, embeddings, overrides and isolates, which make a name show as another.
+_BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+_MARKS = "\u061c\u200e\u200f"
+
+
+def cleaned(name: str) -> str:
+    """The name that may be sent for this one, by the rules in words and the Unicode tables; empty: nothing is left."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    kept = "".join(
+        "\ufffd" if unicodedata.category(character) == "Cs" else character
+        for character in last
+        if unicodedata.category(character) not in ("Cc", "Zl", "Zp")
+        and unicodedata.bidirectional(character) not in _BIDI
+        and character not in _MARKS
+    ).strip()
+    return "" if kept in (".", "..") else kept

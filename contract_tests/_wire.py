@@ -1,0 +1,105 @@
+"""What a request must look like on the wire, worked out from the call alone, and compared with what arrived."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from urllib.parse import urlsplit
+
+import httpx
+
+from yandex_market_chat import __version__
+from yandex_market_chat.testing import ReceivedRequest
+
+from ._call import Call
+from ._parsers import by_python_multipart
+from ._stage import Act
+
+#: The header list of the generated client: names in the order of the wire, and what the value must match.
+GENERATED_HEADERS = {
+    "Host": "{host}",
+    "Accept": r"\*/\*",
+    "Accept-Encoding": r"gzip, deflate(, \w+)*",
+    "Connection": "keep-alive",
+    "User-Agent": re.escape(f"python-httpx/{httpx.__version__}"),
+    "Api-Key": "{key}",
+    "Content-Length": "{length}",
+    "Content-Type": r"multipart/form-data; boundary=[0-9a-f]{{32}}",
+}
+#: What the wrapper changes on purpose; everything else must be as the generated client sends it.
+WRAPPER_DIFFERENCES = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",  # an answer is small, and its bytes are kept as they came
+    "Connection": "close",  # the documentation: keep-alive is not supported
+    "User-Agent": re.escape(f"yandex-market-chat/{__version__}"),
+}
+# Where they stand says nothing in HTTP; that it stays so is checked all the same, as part of the bytes.
+_WRAPPER_ORDER = (
+    "Host", "Accept", "Accept-Encoding", "User-Agent", "Connection", "Api-Key", "Content-Length", "Content-Type"
+)  # fmt: skip
+HEADERS = {
+    "generated": GENERATED_HEADERS,
+    "wrapper": {name: (GENERATED_HEADERS | WRAPPER_DIFFERENCES)[name] for name in _WRAPPER_ORDER},
+}
+
+
+def check_arrival(act: Act, sent_name: str) -> None:
+    """The one request of a valid call is exactly the one that the contract describes, and its file arrived once."""
+    assert len(act.requests) == 1, f"{len(act.requests)} requests for one call"
+    request, call = act.requests[0], act.call
+    assert (request.method, request.violation) == (call.operation.method, None)
+    assert (request.path, request.query) == call.operation.target(call.values)
+    check_headers(act, request)
+    check_body(request, call, sent_name)
+    (file,) = act.files
+    assert call.content is not None
+    assert (file.size, file.sha256) == (len(call.content), hashlib.sha256(call.content).hexdigest())
+    # `%22` is the one sequence that HTML's way of writing a quote cannot tell from the real thing.
+    assert file.name == sent_name.replace("%22", '"')
+    assert file.content_type == call.content_type
+    assert [file.business_id, file.chat_id] == [call.values[p.name] for p in call.operation.parameters]
+
+
+def check_headers(act: Act, request: ReceivedRequest) -> None:
+    expected = HEADERS[act.entrance.kind]
+    assert [name.lower() for name, _ in request.headers] == [name.lower() for name in expected]
+    facts = {"host": urlsplit(act.base_url).netloc, "key": act.api_key, "length": str(len(request.body))}
+    for (name, value), pattern in zip(request.headers, expected.values(), strict=True):
+        assert re.fullmatch(pattern.format(**facts), value), f"{name}: {value}"
+
+
+def check_body(request: ReceivedRequest, call: Call, sent_name: str) -> None:
+    assert request.body_complete
+    content_type = request.headers.get("Content-Type")
+    assert content_type is not None
+    seen = by_python_multipart(content_type, request.body)
+    assert seen is not None, "an independent parser cannot read the form"
+    assert call.content is not None
+    assert [part._replace(filename=None) for part in seen] == [
+        (call.operation.part, None, call.content_type, len(call.content), hashlib.sha256(call.content).hexdigest())
+    ]
+    assert request.body == expected_body(call, sent_name, content_type.partition("boundary=")[2])
+
+
+def expected_body(call: Call, sent_name: str, boundary: str) -> bytes:
+    """The form, byte for byte: RFC 7578, with names as HTML writes them (WHATWG, "multipart form data")."""
+    head = (
+        f"--{boundary}\r\n"
+        f'Content-Disposition: form-data; name="{call.operation.part}"; filename="{written(sent_name)}"\r\n'
+        f"Content-Type: {call.content_type}\r\n\r\n"
+    )
+    return head.encode() + (call.content or b"") + f"\r\n--{boundary}--\r\n".encode()
+
+
+def written(name: str) -> str:
+    r"""A file name as it stands between the quotes: `"` and control characters percent-encoded, `\` doubled."""
+    return "".join(
+        "%22"
+        if character == '"'
+        else "\\\\"
+        if character == "\\"
+        else f"%{ord(character):02X}"
+        if character < " " and character != "\x1b"
+        else character
+        for character in name
+    )

@@ -1,0 +1,153 @@
+"""What goes wrong on the way, counted by the server: no second delivery without consent, and no false word about it."""
+
+from __future__ import annotations
+
+import pytest
+
+import yandex_market_chat as public
+from yandex_market_chat import RetryPolicy, SentFile, Timeout
+from yandex_market_chat.testing import SCENARIOS, Answer, Fault
+
+from . import _counts
+from ._call import Call
+from ._contract import OPERATIONS, Operation, name_answer
+from ._entrances import NAMES
+from ._stage import Act, Stage
+
+WRAPPER = [name for name in NAMES if name.startswith("wrapper")]
+# The other two make the same request and throw half of the answer away.
+GENERATED = [name for name in NAMES if name.startswith("generated") and name.endswith("_detailed")]
+# Long enough for the slowest scenario that does end, but for the one that is meant to outlast patience.
+_PATIENCE = Timeout(total=None, connect=2.0, write=2.0, read=0.4)
+
+#: What a scenario comes to. One that is not listed must keep to the promise all the same.
+MEANINGS: dict[str, type | tuple[type, ...]] = {
+    "late-answer": SentFile,
+    "dripped-answer": SentFile,
+    "late-reader": SentFile,
+    "slow-reader": SentFile,
+    "drop-before-body": public.DeliveryUnknownError,
+    "drop-in-body": public.DeliveryUnknownError,
+    "drop-after-body": public.ConnectionLostError,
+    "drop-in-answer": public.ConnectionLostError,
+    "reset-before-body": public.ConnectionLostError,
+    "reset-in-body": public.ConnectionLostError,
+    "reset-after-body": public.ConnectionLostError,
+    "reset-in-answer": public.ConnectionLostError,
+    "close-without-notice": SentFile,
+    "reset-without-notice": SentFile,
+    "early-refusal-lingering": public.AuthenticationError,
+    "early-refusal-abrupt": (public.AuthenticationError, public.ConnectionLostError),  # physics decides
+    "silence-before-body": public.ResponseTimeoutError,
+    "silence-in-body": public.ResponseTimeoutError,
+    "silence-after-body": public.ResponseTimeoutError,
+    "silence-in-answer": public.ResponseTimeoutError,
+    "not-http": public.ConnectionLostError,
+    "huge-headers": (SentFile, public.ConnectionLostError),
+    "short-body": public.ConnectionLostError,
+    "gateway-page": public.ServerError,
+}
+
+#: Where there is something to send again; the others take their time, and end well.
+FAILING = [name for name in SCENARIOS if MEANINGS.get(name) is not SentFile]
+
+
+def call_to(operation: Operation) -> Call:
+    return Call(operation, {parameter.name: 7 for parameter in operation.parameters})
+
+
+def check_told_the_truth(act: Act) -> None:
+    """Whatever the server did with the file, the client did not say the opposite."""
+    delivered = len(act.files)
+    error, result = act.outcome.error, act.outcome.result
+    if result is not None:
+        assert delivered >= 1
+        return
+    assert isinstance(error, public.ChatError), f"not one of ours: {error!r}"
+    if delivered:
+        assert isinstance(error, public.DeliveryUnknownError), f"the file was delivered, and the client says {error!r}"
+    assert isinstance(error, public.NotSentError) != isinstance(error, public.DeliveryUnknownError)
+
+
+@pytest.mark.parametrize("entrance", WRAPPER)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=name_answer)
+def test_nothing_is_delivered_twice_without_consent(
+    stage: Stage, operation: Operation, scenario: str, entrance: str
+) -> None:
+    _counts.part("faults: without consent")
+    act = stage.act(entrance, call_to(operation), SCENARIOS[scenario], timeout=_PATIENCE, retry=RetryPolicy(attempts=2))
+    stage.renew()
+    check_told_the_truth(act)
+    assert len(act.files) <= 1
+    outcome = act.outcome.error or act.outcome.result
+    if isinstance(outcome, public.DeliveryUnknownError):
+        assert len(act.requests) == 1, "sent again, though nobody can know what became of the first"
+    if scenario in MEANINGS:
+        assert isinstance(outcome, MEANINGS[scenario])
+        assert len(act.requests) == outcome.attempts == 1
+
+
+@pytest.mark.parametrize("entrance", WRAPPER)
+@pytest.mark.parametrize("scenario", FAILING)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=name_answer)
+def test_with_consent_the_second_attempt_is_counted_and_told(
+    stage: Stage, operation: Operation, scenario: str, entrance: str
+) -> None:
+    _counts.part("faults: with consent")
+    consent = RetryPolicy(attempts=2, resend_unknown=True)
+    act = stage.act(entrance, call_to(operation), SCENARIOS[scenario], timeout=_PATIENCE, retry=consent)
+    stage.renew()
+    check_told_the_truth(act)
+    outcome = act.outcome.error or act.outcome.result
+    assert len(act.requests) == outcome.attempts <= 2
+    if isinstance(outcome, SentFile):
+        assert len(act.files) <= 1 + outcome.unknown_attempts
+        assert outcome.unknown_attempts == outcome.attempts - 1
+    assert {part.content for request in act.requests for part in request.parts} <= {act.call.content}
+
+
+@pytest.mark.parametrize("entrance", GENERATED)
+@pytest.mark.parametrize("scenario", FAILING)
+def test_the_generated_client_never_sends_twice(stage: Stage, scenario: str, entrance: str) -> None:
+    _counts.part("faults: generated client")
+    act = stage.act(entrance, call_to(OPERATIONS[0]), SCENARIOS[scenario], timeout=0.4)
+    stage.renew()
+    assert len(act.requests) == 1
+    assert len(act.files) <= 1
+
+
+@pytest.mark.parametrize("entrance", WRAPPER)
+def test_after_an_unknown_end_a_later_refusal_cannot_make_it_not_sent(stage: Stage, entrance: str) -> None:
+    _counts.part("faults: outcome over all attempts")
+    consent = RetryPolicy(attempts=2, resend_unknown=True)
+    lost = Fault(cut="reset", at="after-body")
+    act = stage.act(entrance, call_to(OPERATIONS[0]), lost, Answer(404), timeout=_PATIENCE, retry=consent)
+    stage.renew()
+    error = act.outcome.error
+    assert type(error) is public.ConnectionLostError
+    assert type(error.later) is public.NotFoundError
+    assert len(act.requests) == 2
+
+
+@pytest.mark.parametrize("entrance", WRAPPER)
+def test_only_a_limit_is_asked_again_without_consent(stage: Stage, entrance: str) -> None:
+    _counts.part("faults: limits")
+    for operation in OPERATIONS:
+        for status in operation.responses:
+            act = stage.act(entrance, call_to(operation), Answer(status), retry=RetryPolicy(attempts=2))
+            assert len(act.requests) == (2 if status == 420 else 1), f"{status} was asked {len(act.requests)} times"
+            assert len(act.files) == (1 if status in (200, 420) else 0)
+            stage.renew()
+
+
+@pytest.mark.parametrize("entrance", NAMES)
+def test_nobody_listening_is_no_delivery(stage: Stage, entrance: str) -> None:
+    _counts.part("faults: nobody there")
+    stage.server.stop()
+    act = stage.act(entrance, call_to(OPERATIONS[0]))
+    stage.renew()
+    assert act.outcome.error is not None
+    assert act.requests == ()
+    if entrance in WRAPPER:
+        assert type(act.outcome.error) is public.ConnectionFailedError

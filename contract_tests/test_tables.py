@@ -1,0 +1,101 @@
+"""Facts of the documentation as data, held against the contract, the mock server and both clients."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import yandex_market_chat as public
+from _yandex_market_chat_api import models
+from yandex_market_chat import RetryPolicy
+from yandex_market_chat.testing import MockServer
+
+from . import _counts
+from ._contract import DOCUMENT, OPERATIONS, Operation, follow, name_answer
+from ._entrances import COLOURS, NAMES
+from ._replay import check_answered, replay
+from ._stage import Stage
+
+FACTS: dict[str, Any] = json.loads(Path(__file__).with_name("facts.json").read_text(encoding="utf-8"))
+STATUSES: list[dict[str, Any]] = FACTS["statuses"]
+FATES = {"not sent": public.NotSentError, "unknown": public.DeliveryUnknownError}
+
+
+def at(pointer: str) -> Any:
+    """What the document holds there; None if nothing. `#keys` and `#length` ask about a whole object or list."""
+    pointer, _, question = pointer.partition("#")
+    node: Any = DOCUMENT
+    for step in pointer.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        node = node[int(name)] if isinstance(node, list) else node.get(name)
+    return sorted(node) if question == "keys" else len(node) if question == "length" else node
+
+
+@pytest.mark.parametrize("fact", FACTS["contract"], ids=lambda fact: fact["what"])
+def test_the_contract_says_what_the_documentation_says(fact: dict[str, Any]) -> None:
+    _counts.part("tables: facts")
+    assert fact["source"] in FACTS["sources"]
+    assert at(fact["at"]) == fact["value"]
+
+
+@pytest.mark.parametrize(("status", "name"), FACTS["error_schemas"]["names"].items())
+def test_the_errors_have_their_schema_and_are_alike(status: str, name: str) -> None:
+    (operation, *_) = OPERATIONS
+    assert operation.responses[int(status)].schema_name == name
+    assert hasattr(models, name)
+    schema = operation.responses[int(status)].schema
+    assert schema["required"] == ["status"]
+    assert schema["properties"].keys() == {"status", "errors"}
+    errors = schema["properties"]["errors"]
+    assert (errors["type"], errors["nullable"], errors["minItems"]) == ("array", True, 1)
+    assert follow(errors["items"]) is DOCUMENT["components"]["schemas"]["ApiErrorDTO"]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=name_answer)
+def test_every_answer_declares_the_headers_that_each_answer_has(operation: Operation) -> None:
+    for response in operation.responses.values():
+        assert sorted(response.headers) == sorted(FACTS["answer_headers"]["names"])
+
+
+def test_the_table_has_every_status_once() -> None:
+    listed = [status for row in STATUSES for status in range(row["from"], row["to"] + 1)]
+    assert listed == [*range(200, 600), 999]
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("row", STATUSES, ids=lambda row: f"{row['from']}-{row['to']}")
+def test_every_status_means_what_the_table_says_and_nothing_is_sent_again(
+    stage: Stage, row: dict[str, Any], colour: str
+) -> None:
+    (operation, *_) = OPERATIONS
+    for status in range(row["from"], row["to"] + 1):
+        _counts.part("tables: statuses")
+        # The most tempting body there is, but where it would be right.
+        body = b"" if status in (204, 304) else b"{}" if status == 200 else b'{"status": "OK"}'
+        attempts = 1 if status == 420 else 4
+        act = replay(stage, f"wrapper.{colour}", operation, status, body, retry=RetryPolicy(attempts=attempts))
+        check_answered(act, status, body)
+        assert type(act.outcome.error) is getattr(public, row["error"])
+        assert isinstance(act.outcome.error, FATES[row["file"]])
+
+
+@pytest.mark.parametrize("entrance", [name for name in NAMES if name.startswith("generated")])
+def test_the_generated_client_raises_for_no_status(stage: Stage, entrance: str) -> None:
+    (operation, *_) = OPERATIONS
+    for status in (*range(200, 600), 999):
+        _counts.part("tables: statuses, generated client")
+        body = b"" if status in (204, 304) else b'{"status": "ERROR"}'
+        if body or status not in operation.responses:
+            act = replay(stage, entrance, operation, status, body)
+            act.outcome.get()
+            check_answered(act, status, body)
+
+
+def test_the_mock_server_takes_the_documented_credentials() -> None:
+    with MockServer() as server:
+        key = server.api_key
+    assert [len(piece) for piece in key.split(":")] == [4, 40, 8]
+    assert key.startswith("ACMA:")
