@@ -29,7 +29,8 @@ class Fault:
     read_pause:   seconds between two reads of the body, each of at most 64 KiB.
     delay:        seconds before the first byte of the answer.
     drip:         seconds between two bytes of the answer.
-    hold:         seconds after which a silent or dropped connection is ended for good. Stopping the server ends it too.
+    hold:         seconds after which a silent or dropped connection is ended for good; clients wait for less by
+                  default. Stopping the server ends it too.
     description:  one line for people.
     """
 
@@ -41,7 +42,7 @@ class Fault:
     read_pause: float = 0.0
     delay: float = 0.0
     drip: float = 0.0
-    hold: float = 30.0
+    hold: float = 300.0
     description: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:

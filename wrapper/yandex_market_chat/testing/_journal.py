@@ -23,7 +23,7 @@ _MOST_BUSINESSES: Final = 10_000
 
 @dataclass(frozen=True)
 class ReceivedFile:
-    """A file that the server took and answered with the documented 200.
+    """A file that the server took and answered with 200 and the status OK, whether or not all of that got through.
 
     business_id, chat_id:  where it was sent.
     name:          the file name of the part, None if it had none.

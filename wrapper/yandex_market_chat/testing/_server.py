@@ -200,12 +200,15 @@ class MockServer:
 
     @property
     def received(self) -> tuple[ReceivedFile, ...]:
-        """The files that were taken and answered with the documented 200, in order; the latest, see `keep_bytes`."""
+        """The files that were taken and answered with 200 and the status OK, in order: a tuple, made anew each time.
+
+        An answer that was cut on its way counts. Only the latest are kept, see `keep_bytes`.
+        """
         return self._service.journal.received
 
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
-        """Every request, valid or not, in order of arrival; the latest, see `keep_bytes`."""
+        """Every request, valid or not, in order of arrival: a tuple, as `received`; the latest, see `keep_bytes`."""
         return self._service.journal.requests
 
     @property
