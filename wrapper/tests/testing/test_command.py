@@ -63,7 +63,7 @@ def test_serves_until_it_is_told_to_stop(start: Start, wire_to: Any, tmp_path: P
     wire.connect().sendall(wire.request())
     assert process.stdout
     first = process.stdout.readline()
-    assert "POST /v2/businesses/12345/chats/file/send -> 502; 'invoice.pdf' 8 B; body " in first
+    assert "POST /v2/businesses/12345/chats/file/send?chatId=67890 -> 502; 'invoice.pdf' 8 B; body " in first
     assert wire.send(wire.request(body=wire.form(name="счёт.pdf"))).status in (200, 502)
     process.send_signal(number)
     out, err = process.communicate(timeout=5)

@@ -81,6 +81,7 @@ class Answer:
 
 def prepare(answer: Answer, contract: Contract) -> Reply:
     """Make the answer ready to be sent; ValueError with a sentence if it breaks the contract and is not meant to."""
+    __tracebackhide__ = True
     if answer.wire is not None:
         if not answer.off_contract:
             raise ValueError("raw bytes cannot be checked against the contract: an answer of them needs off_contract")
@@ -102,6 +103,7 @@ _HINT = "; an answer that is meant to be so needs off_contract=True"
 
 
 def _reply(answer: Answer, headers: Pairs, documented: Response | None) -> Reply:
+    __tracebackhide__ = True
     if isinstance(answer.body, dict | list):
         return json_reply(answer.status, answer.body, headers)
     if answer.body is not None:

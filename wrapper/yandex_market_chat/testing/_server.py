@@ -185,10 +185,12 @@ class MockServer:
 
         ValueError with a sentence if an answer breaks the contract without `off_contract=True`; then none is appended.
         """
+        __tracebackhide__ = True  # pytest shows a refusal where the test wrote the script
         self._service.script.add(steps)
 
     def script_for(self, chat_id: int, *steps: Answer | Fault) -> None:
         """Append those for the next requests to one chat; they come before those of `script`."""
+        __tracebackhide__ = True
         self._service.script.add(steps, chat_id)
 
     @property

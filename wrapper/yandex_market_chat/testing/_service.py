@@ -59,11 +59,13 @@ class Service:
         try:
             call = check_head(self.contract, self.policy, request.method, request.target, request.headers)
             if visit.ticket is not None and visit.ticket.refused:
-                # No violation: the request is as the contract wants it.
-                return Refusal(420, self.limits._sentence(visit.ticket, call.operation.path))
+                sentence = self.limits._sentence(visit.ticket, call.operation.path)
+                raise Refusal(420, sentence, violation=False)
             return call
         except Refusal as refusal:
-            visit.note(violation=refusal.message)
+            visit.reason = refusal.message
+            if refusal.violation:
+                visit.note(violation=refusal.message)
             return refusal
 
     def check_body(self, visit: Visit, verdict: Call | Refusal) -> Call | Refusal:
@@ -74,6 +76,7 @@ class Service:
             visit.note(parts=check_body(verdict, visit.request.headers, visit.request.body))
             return verdict
         except Refusal as refusal:
+            visit.reason = refusal.message
             visit.note(parts=refusal.parts, violation=refusal.message)
             return refusal
 
@@ -122,15 +125,19 @@ class Service:
     def served(self, visit: Visit) -> None:
         """Write a line for a request that has been served; what the client chose is escaped, so one line it is."""
         request = visit.request
-        files = [f"{part.filename!r} {len(part.content)} B" for part in request.parts]
+        chat = self.chat_of(visit)
+        masked = self.policy.without_secrets
+        files = [f"{masked(part.filename or '')!r} {len(part.content)} B" for part in request.parts]
+        reason = request.violation or visit.reason
         _logger.info(
-            "%s %s -> %s; %s; body %d B%s",
+            "%s %s%s -> %s; %s; body %d B%s",
             _printable(request.method) or "?",
-            _printable(request.path) or "?",
+            _printable(masked(request.path)) or "?",
+            "" if chat is None else f"?chatId={chat}",
             request.status or "no answer",
             ", ".join(files) or "no file",
             len(request.body),
-            f"; {request.violation}" if request.violation else "",
+            f"; {reason}" if reason else "",
         )
         self.journal.served(visit)
 
