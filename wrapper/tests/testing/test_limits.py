@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from yandex_market_chat import ChatClient, ParallelLimitError, QuotaExceededError, RetryPolicy
-from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
+from yandex_market_chat.testing import SCENARIOS, Answer, Fault, Limits, MockServer
 from yandex_market_chat.testing._contract import load_contract
 
 TO = "/v2/businesses/{}/chats/file/send?chatId=1"
@@ -203,3 +203,8 @@ def test_businesses_without_end(server: MockServer) -> None:
     assert server.limits.remaining(19_999) == 999
     assert len(server.limits._used) == 10_000
     assert not server.limits._places
+
+
+def test_what_people_can_use_of_it() -> None:
+    public = {name for name in dir(Limits) if not name.startswith("_")}
+    assert public == {"remaining", "resets_at", "spend"}

@@ -153,14 +153,17 @@ class MockServer:
         return _first(self._service.policy.oauth_tokens, "OAuth tokens")
 
     def revoke(self, credential: str) -> None:
-        """Refuse a key or token from now on, as one that its owner has revoked; ValueError if it never was taken."""
+        """Refuse a key or token from now on, as one that its owner has revoked; ValueError if it never was taken.
+
+        Such a refusal is no violation: the request breaks nothing but what the test itself has decided.
+        """
         if credential not in {*self._service.policy.api_keys, *self._service.policy.oauth_tokens}:
             raise ValueError("this is no key or token that the server takes")
         self._service.policy.revoked.add(credential)
 
     @property
     def inspection_url(self) -> str:
-        """Where a browser shows the files that arrived; with `received.json` behind it, the same as JSON.
+        """Where a browser shows the files that were taken; with `received.json` behind it, all requests too, as JSON.
 
         Looking at it is no request to the API: nothing of it is noted.
         """
