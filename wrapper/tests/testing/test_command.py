@@ -137,7 +137,7 @@ def test_the_readme_names_the_scenarios() -> None:
 
 def fails(process: subprocess.Popen[str]) -> str:
     """The one sentence that is said, and nothing else."""
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (2, "")
     assert err.count("\n") == 1
     return err
