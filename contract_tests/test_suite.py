@@ -67,7 +67,7 @@ def test_whatever_a_run_has_not_seen_is_named() -> None:
     for key in _counts.expected():
         assert _counts.complaints(Counter({**everything, key: 0})) == [f"never seen: {' '.join(key)}"]
     assert _counts.complaints(everything + Counter({("unexpressed", "positive", "wrapper", "why"): 1}))
-    assert _counts.complaints(everything + Counter({("unexpressed", "negative", "generated", "why"): 101}))
+    assert _counts.complaints(everything + Counter({("unexpressed", "negative", "generated", "why"): 301}))
     assert _counts.complaints(Counter({**everything, ("expressed", "negative", "wrapper"): 0}))
 
 

@@ -66,8 +66,12 @@ class Allowances:
     """What is known of the allowance of each business. Answers arrive out of order, and from several threads."""
 
     def __init__(self) -> None:
-        self._known: dict[int, _Known] = {}
+        self.forget()
         self.renew_lock()
+
+    def forget(self) -> None:
+        """Know nothing, as at the beginning."""
+        self._known: dict[int, _Known] = {}
 
     def renew_lock(self) -> None:
         """Forget the lock, in a forked child: it may be held by a thread that only the parent has."""

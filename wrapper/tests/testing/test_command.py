@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,6 +15,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
+from yandex_market_chat.testing import SCENARIOS, MockServer
+from yandex_market_chat.testing.__main__ import main
+
+SECTION = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8").partition("## Testing your code\n")[2]
+TARGET = "/v2/businesses/{}/chats/file/send?chatId={}"
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -45,9 +52,9 @@ class Told:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout
-        self.base_url = process.stdout.readline().rstrip("\n")
-        self.api_key = process.stdout.readline().rstrip("\n")
-        self.inspection_url = process.stdout.readline().rstrip("\n")
+        lines = [process.stdout.readline().rstrip("\n").partition(": ") for _ in range(3)]
+        assert [label for label, _, _ in lines] == ["Address", "API key", "Inspection"]
+        self.base_url, self.api_key, self.inspection_url = (value for _, _, value in lines)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -63,7 +70,7 @@ def test_serves_until_it_is_told_to_stop(start: Start, wire_to: Any, tmp_path: P
     wire.connect().sendall(wire.request())
     assert process.stdout
     first = process.stdout.readline()
-    assert "POST /v2/businesses/12345/chats/file/send -> 502; 'invoice.pdf' 8 B; body " in first
+    assert "POST /v2/businesses/12345/chats/file/send?chatId=67890 -> 502; 'invoice.pdf' 8 B; body " in first
     assert wire.send(wire.request(body=wire.form(name="счёт.pdf"))).status in (200, 502)
     process.send_signal(number)
     out, err = process.communicate(timeout=5)
@@ -93,9 +100,44 @@ def test_given_address(start: Start, wire_to: Any) -> None:
     assert wire.send(wire.request()).status == 200
 
 
+def test_what_exists(start: Start, wire_to: Any) -> None:
+    key = f"ACMA:{'k' * 40}:{'k' * 8}"
+    told = Told(start("--api-key", key, "--businesses", "1,2", "--chats", "3,4"))
+    assert told.api_key == key
+    wire = wire_to(told)
+    targets = {(business, chat): TARGET.format(business, chat) for business in (2, 5) for chat in (3, 5)}
+    statuses = {ids: wire.send(wire.request(target=target)).status for ids, target in targets.items()}
+    assert statuses == {(2, 3): 200, (2, 5): 404, (5, 3): 403, (5, 5): 403}
+
+
+def test_help(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    for name, step in SCENARIOS.items():
+        assert f"  {name} " in shown
+        assert step.description in shown
+    # Both examples are the same, and can be used as they are.
+    (example,) = re.findall(r"^  \[\{.*?\}\]$", shown, re.MULTILINE | re.DOTALL)
+    (in_readme,) = re.findall(r"^```json\n(.*?)```$", SECTION, re.MULTILINE | re.DOTALL)
+    assert json.loads(example) == json.loads(in_readme)
+    file = tmp_path / "scenario.json"
+    file.write_text(example)
+    assert len(MockServer(scenario=file).script_left) == 4
+
+
+def test_the_readme_names_the_scenarios() -> None:
+    (listed,) = re.findall(r"^- The scenarios: (.*?)\.$", SECTION, re.MULTILINE | re.DOTALL)
+    cuts, where = re.findall(r"`drop-` and `reset-`, each with\s+(.*?);", listed, re.DOTALL), ("drop-", "reset-")
+    both = {f"{cut}{at}" for cut in where for at in re.findall(r"`([\w-]+)`", cuts[0])}
+    others = set(re.findall(r"`([\w-]+)`", listed.replace(cuts[0], ""))) - set(where)
+    assert both | others == set(SCENARIOS)
+
+
 def fails(process: subprocess.Popen[str]) -> str:
     """The one sentence that is said, and nothing else."""
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (2, "")
     assert err.count("\n") == 1
     return err
@@ -118,6 +160,7 @@ def test_wrong_arguments(start: Start, tmp_path: Path) -> None:
         start("--port", "70000"),
         start("--host", "192.0.2.1"),
         start("--host", "nowhere.invalid"),
+        start("--api-key", "S3cr3t"),
     ]
     sentences = [fails(process) for process in processes]
     assert "entry 1: there is no scenario 'x'" in sentences[0]
@@ -125,6 +168,16 @@ def test_wrong_arguments(start: Start, tmp_path: Path) -> None:
     assert "70000" in sentences[2]
     assert "192.0.2.1" in sentences[3]
     assert "nowhere.invalid" in sentences[4]
+    assert "an API key is ACMA:" in sentences[5]
+    assert "S3cr3t" not in sentences[5]
+
+
+@pytest.mark.parametrize("ids", ["", "a", "1,,2", "-1", "1 2", "٣"])
+def test_what_are_no_ids(capsys: pytest.CaptureFixture[str], ids: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([f"--chats={ids}"])
+    assert ended.value.code == 2
+    assert "argument --chats: ids are whole numbers with commas between them" in capsys.readouterr().err
 
 
 def test_the_package_does_without(tmp_path: Path) -> None:

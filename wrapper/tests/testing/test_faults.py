@@ -7,11 +7,11 @@ import socket
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
+from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer, _fault
 
 
 def begin(wire: Any, step: Answer | Fault | str, **request: Any) -> socket.socket:
@@ -283,3 +283,8 @@ def test_wrong_file(tmp_path: Path, entries: object, sentence: str) -> None:
         MockServer(scenario=file)
     assert str(caught.value).startswith(str(file))
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("choices", [_fault.Cut, _fault.At, _fault.Early])
+def test_the_docstring_names_the_choices(choices: Any) -> None:
+    assert all(f"`{choice}`" in (Fault.__doc__ or "") for choice in get_args(choices))

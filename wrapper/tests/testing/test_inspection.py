@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -113,6 +115,14 @@ def test_json(inspector: Inspector, wire: Any) -> None:
     assert inspector.get(file["url"]).content == PNG
     assert [request["status"] for request in received["requests"]] == [200, 400, 400]
     assert [request["violation"] for request in received["requests"]][1] == "chatId is below 1"
+
+
+def test_the_readme_names_the_fields(inspector: Inspector) -> None:
+    inspector.send(PNG)
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    for kind, (entry,) in inspector.json().items():
+        (listed,) = re.findall(rf"^- `{kind}`: (.*?)(?=^- |^## )", readme, re.MULTILINE | re.DOTALL)
+        assert re.findall(r"`(\w+)`", listed) == list(entry)
 
 
 def test_no_credentials(server: MockServer, inspector: Inspector, wire: Any) -> None:

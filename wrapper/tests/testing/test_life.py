@@ -146,7 +146,9 @@ def tls(authority: trustme.CA) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return ours, theirs
 
 
-def test_tls(wire_to: Any, tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+def test_tls(
+    wire_to: Any, tls: tuple[ssl.SSLContext, ssl.SSLContext], caplog: pytest.LogCaptureFixture, until: Any
+) -> None:
     with MockServer(ssl_context=tls[0]) as server:
         assert server.base_url.startswith("https://")
         wire = wire_to(server)
@@ -156,6 +158,12 @@ def test_tls(wire_to: Any, tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
             assert wire.read(connection).status == 200
         connection.sendall(wire.request(Connection="close"))
         assert wire.rest(connection).endswith(b'{"status": "OK"}')
+        leaving = wire.connect(tls[1])
+        leaving.sendall(wire.request()[:-1])
+        until(lambda: server.in_flight == 1)
+        leaving.unwrap()
+        until(lambda: server.in_flight == 0)
+        assert not [record for record in caplog.records if record.name == "asyncio"]
         # Plain HTTP, nothing at all, and a hello half done: none of them may hold up the stop.
         wire.connect().sendall(wire.request())
         wire.connect()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from yandex_market_chat import ChatClient, ParallelLimitError, QuotaExceededError, RetryPolicy
-from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
+from yandex_market_chat.testing import SCENARIOS, Answer, Fault, Limits, MockServer
 from yandex_market_chat.testing._contract import load_contract
 
 TO = "/v2/businesses/{}/chats/file/send?chatId=1"
@@ -166,13 +166,45 @@ def test_the_clock_runs(server: MockServer, wire: Any) -> None:
     assert parsedate_to_datetime(wire.send(wire.request()).headers["Date"]).day == 31
 
 
+SPENT = ("1000", "0", "Thu, 01 Jan 2026 13:00:00 GMT")
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_a_scripted_420_of_the_resource_kind_tells_it(server: MockServer, wire: Any, enabled: bool) -> None:
+    server.limits.enabled = enabled
+    server.script(Answer(420, example="resource", headers={"X-A": "1"}), Answer(420, example="parallel"))
+    server.script(Answer(420, example="resource", off_contract=True), Answer(404))
+    resource, *others = (wire.send(wire.request()) for _ in range(4))
+    assert told(resource) == SPENT
+    assert resource.headers["Date"] == format_datetime(HALF_PAST, usegmt=True)
+    assert not {told(answer) for answer in others} & {SPENT}
+    assert [answer.headers[LIMIT] for answer in others] == (["1000"] * 3 if enabled else [None] * 3)
+
+
+@pytest.mark.parametrize("given", [{LIMIT: "7"}, {REMAINING.lower(): "7"}, {UNTIL: "never"}, {"Date": "never"}])
+def test_nothing_is_added_to_what_the_script_tells(server: MockServer, wire: Any, given: dict[str, str]) -> None:
+    server.limits.enabled = False
+    server.script(Answer(420, example="resource", headers=given))
+    answer = wire.send(wire.request())
+    assert [value for value in told(answer) if value] == [v for name, v in given.items() if name != "Date"]
+
+
+def test_the_example_is_one_of_the_contracts() -> None:
+    assert "resource" in load_contract().operations[0].responses[420].examples
+
+
 def test_businesses_without_end(server: MockServer) -> None:
     for business in range(1, 20_000):
-        ticket = server.limits.enter(business)
+        ticket = server.limits._enter(business)
         assert ticket
-        server.limits.leave(ticket)
-        server.limits.leave(ticket)
+        server.limits._leave(ticket)
+        server.limits._leave(ticket)
     assert server.limits.remaining(1) == 1000
     assert server.limits.remaining(19_999) == 999
     assert len(server.limits._used) == 10_000
     assert not server.limits._places
+
+
+def test_what_people_can_use_of_it() -> None:
+    public = {name for name in dir(Limits) if not name.startswith("_")}
+    assert public == {"remaining", "resets_at", "spend"}

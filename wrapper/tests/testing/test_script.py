@@ -195,3 +195,29 @@ def test_headers_from_an_iterator(wire: Any) -> None:
 def test_equal_but_for_the_description() -> None:
     assert SCENARIOS["reset-after-body"] == Fault(cut="reset", at="after-body")
     assert all(scenario.description for scenario in SCENARIOS.values())
+
+
+COUNTED: dict[str, tuple[Answer | Fault, bool]] = {
+    "documented": (Answer(), True),
+    "own words": (Answer(200, b'\xef\xbb\xbf{"more": 1, "status": "OK"}', off_contract=True), True),
+    "cut": (Answer(fault=Fault(cut="drop", at="in-answer", after=20)), True),
+    "shorter than announced": (SCENARIOS["short-body"], True),
+    "raw": (Answer.raw(b'HTTP/1.1 200 OK\r\n\r\n{"status": "OK"}'), True),
+    "an error": (Answer(200, {"status": "ERROR"}), False),
+    "no JSON": (Answer(200, b"<html>", off_contract=True), False),
+    "nested": (Answer(200, b"[" * 100_000, off_contract=True), False),
+    "a list": (Answer(200, [], off_contract=True), False),
+    "empty": (Answer(200, b"", off_contract=True), False),
+    "raw error": (Answer.raw(b'HTTP/1.1 200 OK\r\n\r\n{"status": "ERROR"}'), False),
+    "201": (Answer(201, {"status": "OK"}, off_contract=True), False),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_received_is_what_was_answered_ok(server: MockServer, wire: Any, name: str) -> None:
+    step, counted = COUNTED[name]
+    server.script(step)
+    connection = wire.connect()
+    connection.sendall(wire.request(Connection="close"))
+    wire.rest(connection)
+    assert len(server.received) == counted

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from types import NoneType
 from typing import Any, Final, cast
 
@@ -18,6 +18,8 @@ from ._schema import bounds, violation
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _INTEGER = re.compile(r"-?[0-9]+")
+_TELLS_ALLOWANCE = re.compile(r"X-RateLimit-Resource-|Date$", re.IGNORECASE)
+_SPENT: Final = (420, "resource")
 _KINDS: Final[dict[str, tuple[type, ...]]] = {
     "off_contract": (bool,),
     "fault": (Fault, NoneType),
@@ -37,7 +39,11 @@ class Answer:
     off_contract:  allow what the contract does not. Otherwise an undocumented status, a body that is not valid against
                    the schema of its status, and a declared header of the wrong type are refused when scripted.
     fault:         what goes wrong with the connection around this answer.
-    example:       which of the contract's examples, where a status has several: for 420 `parallel` or `resource`.
+    example:       which of the contract's examples, where a status has several: for 420 `parallel` (the default) or
+                   `resource`. With `resource` come the headers of a spent allowance: X-RateLimit-Resource-Limit,
+                   Remaining 0, and Until the end of the hour by the server's clock; not if `headers` has one of them
+                   or Date, nor with `off_contract`. A client may wait for an end that is near: set the clock, to half
+                   past for example.
     wire:          bytes that take the place of the whole answer; `Answer.raw` is the way to write it.
     description:   one line for people.
     """
@@ -75,6 +81,7 @@ class Answer:
 
 def prepare(answer: Answer, contract: Contract) -> Reply:
     """Make the answer ready to be sent; ValueError with a sentence if it breaks the contract and is not meant to."""
+    __tracebackhide__ = True
     if answer.wire is not None:
         if not answer.off_contract:
             raise ValueError("raw bytes cannot be checked against the contract: an answer of them needs off_contract")
@@ -96,20 +103,23 @@ _HINT = "; an answer that is meant to be so needs off_contract=True"
 
 
 def _reply(answer: Answer, headers: Pairs, documented: Response | None) -> Reply:
+    __tracebackhide__ = True
     if isinstance(answer.body, dict | list):
         return json_reply(answer.status, answer.body, headers)
     if answer.body is not None:
         body = answer.body.encode("utf-8", "surrogatepass") if isinstance(answer.body, str) else answer.body
         return Reply(answer.status, headers, body)
     examples = documented.examples if documented else {}
-    if answer.example is None:
-        if examples:
-            return json_reply(answer.status, next(iter(examples.values())), headers)
+    name = next(iter(examples), None) if answer.example is None else answer.example
+    if name is None:
         return Reply(answer.status, headers)
-    if answer.example not in examples:
+    if name not in examples:
         known = ", ".join(filter(None, examples)) or "no named ones"
         raise ValueError(f"for status {answer.status} the contract has {known}, but no example {answer.example!r}")
-    return json_reply(answer.status, examples[answer.example], headers)
+    reply = json_reply(answer.status, examples[name], headers)
+    # Whoever tells a part of it tells it all: nothing is added that would contradict.
+    told = answer.off_contract or any(_TELLS_ALLOWANCE.match(header) for header, _ in headers)
+    return replace(reply, tells_spent=(answer.status, name) == _SPENT and not told)
 
 
 def _breach(reply: Reply, documented: Response, contract: Contract) -> str | None:

@@ -120,8 +120,8 @@ class Channel(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         self._ended.set()
         self._readable.set()
-        # A client may end its side and still wait for the answer.
-        return True
+        # A client may end its side and still wait for the answer; over TLS that is not for asyncio to grant.
+        return self._transport.can_write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost.set()

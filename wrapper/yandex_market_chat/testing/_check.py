@@ -29,13 +29,20 @@ _CODES: Final = {405: "METHOD_NOT_ALLOWED", 415: "UNSUPPORTED_MEDIA_TYPE"}
 
 
 class Refusal(Exception):  # noqa: N818 - it is what to answer, not something that went wrong here
-    """The request is refused with a status; the text says which demand it does not meet."""
+    """The request is refused with a status; the text says which demand it does not meet.
 
-    def __init__(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+    `violation` is False if that is no demand of the contract's but the state of things: what a test has revoked, or
+    which businesses and chats it says there are.
+    """
+
+    def __init__(
+        self, status: int, message: str, headers: tuple[tuple[str, str], ...] = (), *, violation: bool = True
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.headers = headers
+        self.violation = violation
         #: Known if the body got as far as being parsed.
         self.parts: tuple[Part, ...] = ()
 
@@ -52,6 +59,13 @@ class Policy:
     businesses: Collection[int] | None = None
     chats: Collection[int] | None = None
     revoked: set[str] = field(default_factory=set)
+
+    def without_secrets(self, text: str) -> str:
+        """Return the text without credentials, which may have been sent where they do not belong."""
+        text = API_KEY.sub("***", text)
+        for known in (*self.api_keys, *self.oauth_tokens):
+            text = text.replace(known, "***")
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +99,9 @@ def check_head(contract: Contract, policy: Policy, method: str, target: str, hea
     if bearer and any(value != str(business) for value in headers.values("X-Business-Id")):
         raise Refusal(400, "X-Business-Id differs from businessId in the path")
     if policy.businesses is not None and business not in policy.businesses:
-        raise Refusal(403, "the credentials give no access to this businessId")
+        raise Refusal(403, "the credentials give no access to this businessId", violation=False)
     if policy.chats is not None and arguments.get("chatId") not in policy.chats:
-        raise Refusal(404, "there is no chat with this chatId")
+        raise Refusal(404, "there is no chat with this chatId", violation=False)
     return Call(operation, arguments)
 
 
@@ -164,7 +178,7 @@ def _refuse_key(scheme: KeyScheme, values: list[str], policy: Policy) -> Refusal
     if not _among(values[0], policy.api_keys):
         return Refusal(401, f"the key in {header} is not one that this server takes")
     if values[0] in policy.revoked:
-        return Refusal(401, f"the key in {header} has been revoked")
+        return Refusal(401, f"the key in {header} has been revoked", violation=False)
     return _refuse_scope(f"the key in {header}", policy.api_keys[values[0]], scheme.scopes)
 
 
@@ -179,14 +193,14 @@ def _refuse_bearer(scheme: BearerScheme, values: list[str], policy: Policy) -> R
     if not _among(token, policy.oauth_tokens):
         return Refusal(403, "the bearer token is not one that this server takes")
     if token in policy.revoked:
-        return Refusal(403, "the bearer token has been revoked")
+        return Refusal(403, "the bearer token has been revoked", violation=False)
     return _refuse_scope("the bearer token", policy.oauth_tokens[token], scheme.scopes)
 
 
 def _refuse_scope(what: str, given: Collection[str] | None, needed: tuple[str, ...]) -> Refusal | None:
     if given is None or not needed or any(scope in given for scope in needed):
         return None
-    return Refusal(403, f"{what} has none of the scopes {', '.join(needed)}")
+    return Refusal(403, f"{what} has none of the scopes {', '.join(needed)}", violation=False)
 
 
 def _among(value: str, known: Collection[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 
@@ -10,11 +11,15 @@ class Clock:
 
     It decides `Date`, `X-RateLimit-Resource-Until`, the windows of the limits, and when something was received. Delays
     of faults are real seconds all the same.
+
+    Clients go by their own time: one that knows an allowance to be spent does not ask again before that time has really
+    passed. Those of the fixture `market_chat` forget what they know of allowances whenever the clock is set or moved.
     """
 
     def __init__(self) -> None:
         # One reference, put in place at once: readable from any thread without a lock.
         self._ahead = timedelta()
+        self._on_change: Callable[[], None] = lambda: None
 
     def now(self) -> datetime:
         """Return the moment, aware and in UTC."""
@@ -25,10 +30,12 @@ class Clock:
         if moment.tzinfo is None:
             raise ValueError("the clock is set to an aware moment: datetime(..., tzinfo=UTC)")
         self._ahead = moment - datetime.now(UTC)
+        self._on_change()
 
     def move(self, by: timedelta | float) -> None:
         """Move the clock by a time, or by seconds; back if negative."""
         self._ahead += by if isinstance(by, timedelta) else timedelta(seconds=by)
+        self._on_change()
 
     def __repr__(self) -> str:
         return f"<Clock {self.now().isoformat(timespec='seconds')}>"

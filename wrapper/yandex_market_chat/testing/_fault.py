@@ -6,11 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
-#: How a connection ends: `drop` sends FIN and reads on into nothing, `reset` sends RST, `silence` does nothing more.
 Cut = Literal["drop", "reset", "silence"]
-#: Where it ends.
 At = Literal["before-body", "in-body", "after-body", "in-answer", "after-answer"]
-#: How it ends after an early answer: `lingering` reads the rest of the request into nothing, `abrupt` resets.
 Early = Literal["lingering", "abrupt"]
 
 _CHOICES: Final = {"cut": get_args(Cut), "at": get_args(At), "early": get_args(Early)}
@@ -21,15 +18,19 @@ _COUNTED: Final = ("in-body", "in-answer")
 class Fault:
     """One way in which the network fails, or several together.
 
-    cut, at:      how and where the connection ends; both or neither. `before-body` is after the head of the request,
-                  `after-body` before the first byte of the answer; `after-answer` breaks a promise to keep it open.
+    cut:          how the connection ends: `drop` sends FIN and reads on into nothing, `reset` sends RST, `silence` does
+                  nothing more. It goes with `at`.
+    at:           where it ends: `before-body` is after the head of the request, `in-body`, `after-body` before the
+                  first byte of the answer, `in-answer`; `after-answer` breaks a promise to keep it open.
     after:        for `in-body` and `in-answer`: after how many bytes of the body, or of the whole answer.
-    early:        answer before the body is read, then end the connection. For an Answer's fault only.
+    early:        answer before the body is read, then end the connection: `lingering` reads the rest of the request
+                  into nothing first, `abrupt` resets. For an Answer's fault only.
     read_delay:   seconds before the body is read. The kernels of both sides take some megabytes all the same.
     read_pause:   seconds between two reads of the body, each of at most 64 KiB.
     delay:        seconds before the first byte of the answer.
     drip:         seconds between two bytes of the answer.
-    hold:         seconds after which a silent or dropped connection is ended for good. Stopping the server ends it too.
+    hold:         seconds after which a silent or dropped connection is ended for good; clients wait for less by
+                  default. Stopping the server ends it too.
     description:  one line for people.
     """
 
@@ -41,7 +42,7 @@ class Fault:
     read_pause: float = 0.0
     delay: float = 0.0
     drip: float = 0.0
-    hold: float = 30.0
+    hold: float = 300.0
     description: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import quote
 
 from ._check import Policy, split_target
-from ._credentials import API_KEY, Headers
+from ._credentials import Headers
 from ._journal import Journal, ReceivedFile, ReceivedRequest
 from ._page import STYLE_HASH, Entry, page
 from ._reader import Head
@@ -112,14 +112,8 @@ class Inspection:
         return [[self._without_secrets(name), self._without_secrets(value)] for name, value in headers.masked()]
 
     def _without_secrets(self, text: str | None) -> str | None:
-        """Return the text without credentials, which may have been sent where they do not belong."""
-        if not text:
-            return text
-        text = API_KEY.sub("***", text)
-        for known in (*self._policy.api_keys, *self._policy.oauth_tokens):
-            text = text.replace(known, "***")
         # Bytes that are no UTF-8 would not be JSON.
-        return text.encode("utf-8", "replace").decode()
+        return text and self._policy.without_secrets(text).encode("utf-8", "replace").decode()
 
 
 _FRESH: Final = ("Cache-Control", "no-store")

@@ -23,7 +23,7 @@ _MOST_BUSINESSES: Final = 10_000
 
 @dataclass(frozen=True)
 class ReceivedFile:
-    """A file that the server took and answered with the documented 200.
+    """A file that the server took and answered with 200 and the status OK, whether or not all of that got through.
 
     business_id, chat_id:  where it was sent.
     name:          the file name of the part, None if it had none.
@@ -64,7 +64,9 @@ class ReceivedRequest:
     headers:         names and values in the order of the wire, with the credentials; the `repr` does not show them.
     body_complete:   whether the body is all of it.
     status:          that the answer had; None if none was begun (yet), or if it was not HTTP.
-    violation:       what broke the contract, None if nothing did. Also told when a scripted answer hid it.
+    violation:       what broke the contract, None if nothing did. Also told when a scripted answer hid it. What is
+                     refused for the limits is none, nor for a credential that was revoked or lacks the scope, nor for a
+                     business or chat that is not among those that the server was given.
     scripted:        whether a scripted answer or fault was used up.
     connection:      the number of the connection that it came on, the first being 1.
     at:              when it arrived, in UTC.
@@ -106,6 +108,8 @@ class Visit:
         self.contents = request._contents
         self.ticket: Ticket | None = None
         self.on_leave: Callable[[], None] | None = None
+        self.reason: str | None = None
+        """Why the request deserves to be refused, if it does; a violation or not."""
         self._journal = journal
         self._number = number
         self._present = True

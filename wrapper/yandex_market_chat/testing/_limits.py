@@ -86,7 +86,7 @@ class Limits:
 
     # For the server
 
-    def enter(self, business: int | None) -> Ticket | None:
+    def _enter(self, business: int | None) -> Ticket | None:
         """Take in a request: the ticket says whether it has to be refused. None while the limits are off."""
         if not self.enabled:
             return None
@@ -107,7 +107,7 @@ class Limits:
                 ticket.has_place = True
             return ticket
 
-    def leave(self, ticket: Ticket) -> None:
+    def _leave(self, ticket: Ticket) -> None:
         """Make the place free again; more than once is harmless."""
         with self._lock:
             if ticket.has_place and ticket.business is not None:
@@ -116,7 +116,7 @@ class Limits:
                 if not self._places[ticket.business]:
                     del self._places[ticket.business]
 
-    def settle(self, ticket: Ticket, status: int | None) -> tuple[tuple[str, str], ...]:
+    def _settle(self, ticket: Ticket, status: int | None) -> tuple[tuple[str, str], ...]:
         """Note how the request is answered; return the headers that tell the allowance."""
         with self._lock:
             if ticket.counted and status is not None and 500 <= status <= 599:
@@ -126,13 +126,17 @@ class Limits:
             self._turn()
             left = self.resource if ticket.business is None else self._left(ticket.business)
             until = datetime.fromtimestamp(self._window, UTC) + self.window
+        return self._headers(left, until)
+
+    def _headers(self, left: int, until: datetime) -> tuple[tuple[str, str], ...]:
+        """Return what tells that so many are left."""
         return (
             ("X-RateLimit-Resource-Limit", str(self.resource)),
             ("X-RateLimit-Resource-Remaining", str(left)),
             ("X-RateLimit-Resource-Until", format_datetime(until, usegmt=True)),
         )
 
-    def sentence(self, ticket: Ticket, path: str) -> str:
+    def _sentence(self, ticket: Ticket, path: str) -> str:
         """Say which limit was hit, in the documentation's words."""
         if ticket.refused == "parallel":
             return f"Hit rate limit of {self.parallel} parallel requests for businessId {ticket.business}"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import fields
 from functools import cached_property
+from typing import Final, Self
 
-from .. import AsyncChatClient, ChatClient
+from .. import AsyncChatClient, ChatClient, Timeout
 from ._answer import Answer
 from ._fault import Fault
 from ._journal import ReceivedRequest
 from ._server import MockServer
+
+# Enough for a server next door, and a silence ends soon.
+_TIMEOUT: Final = Timeout(total=30, write=2, read=2)
 
 
 class MarketChat(MockServer):
@@ -18,18 +22,34 @@ class MarketChat(MockServer):
     A valid request gets the documented 200, unless an answer or fault was scripted for it (`script`, `script_for`). The
     test fails if a request broke the contract and nothing was scripted for it, and if something scripted was not used;
     `@pytest.mark.market_chat(allow_violations=True, allow_unused=True)` relaxes either.
+
+    The clients wait at most 2 s for each read and write, and 30 s in all, so that a silence soon ends as
+    ResponseTimeoutError. Setting or moving the clock makes them forget what they know of allowances: a spent quota is
+    renewed by `clock.move(3600)`.
     """
 
     @cached_property
     def client(self) -> ChatClient:
         """A `ChatClient` of this server, whatever proxies and keys the environment names."""
-        return ChatClient(api_key=self.api_key, base_url=self.base_url, proxy="")
+        return ChatClient(api_key=self.api_key, base_url=self.base_url, timeout=_TIMEOUT, proxy="")
 
     @cached_property
     def async_client(self) -> AsyncChatClient:
         """An `AsyncChatClient` of this server; usable in one event loop after another."""
         # Nobody closes it: it keeps no connection between two sends, so it holds nothing to be closed.
-        return AsyncChatClient(api_key=self.api_key, base_url=self.base_url, proxy="")
+        return AsyncChatClient(api_key=self.api_key, base_url=self.base_url, timeout=_TIMEOUT, proxy="")
+
+    def start(self) -> Self:
+        """Begin to listen; connections are accepted when it returns. RuntimeError if it was started before."""
+        super().start()
+        self.clock._on_change = self._forget_allowances
+        return self
+
+    def _forget_allowances(self) -> None:
+        """Let the clients ask again: they measure on a clock of their own, which no test can move."""
+        for name in ("client", "async_client"):
+            if name in vars(self):
+                vars(self)[name]._allowances.forget()
 
     def stop(self) -> None:
         """End the server and the client."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -23,12 +23,14 @@ class Reply:
     """A complete answer. The headers win over those that the server would add; `wire` is sent as it is, instead of all.
 
     A Content-Length that is not that of the body is a lie told on purpose; the connection ends with such an answer.
+    With `tells_spent` the server adds the headers of a spent allowance.
     """
 
     status: int | None
     headers: Pairs = ()
     body: bytes = b""
     wire: bytes | None = None
+    tells_spent: bool = False
 
     @property
     def ends_connection(self) -> bool:
@@ -38,6 +40,16 @@ class Reply:
         given = {name.lower(): value.strip().lower() for name, value in self.headers}
         framed = "transfer-encoding" in given or given.get("content-length", str(len(self.body))) != str(len(self.body))
         return framed or "close" in given.get("connection", "")
+
+    @property
+    def said(self) -> object:
+        """What the body says as its `status`; None if that cannot be told."""
+        body = self.body if self.wire is None else self.wire.partition(b"\r\n\r\n")[2]
+        try:
+            value: object = json.loads(body)
+        except (ValueError, RecursionError):
+            return None
+        return cast("dict[str, object]", value).get("status") if isinstance(value, dict) else None
 
     def encode(self, *, to_head: bool, close: bool, now: datetime, more: Pairs = ()) -> bytes:
         """Return the bytes of the answer.

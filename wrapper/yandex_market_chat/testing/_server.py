@@ -153,14 +153,17 @@ class MockServer:
         return _first(self._service.policy.oauth_tokens, "OAuth tokens")
 
     def revoke(self, credential: str) -> None:
-        """Refuse a key or token from now on, as one that its owner has revoked; ValueError if it never was taken."""
+        """Refuse a key or token from now on, as one that its owner has revoked; ValueError if it never was taken.
+
+        Such a refusal is no violation: the request breaks nothing but what the test itself has decided.
+        """
         if credential not in {*self._service.policy.api_keys, *self._service.policy.oauth_tokens}:
             raise ValueError("this is no key or token that the server takes")
         self._service.policy.revoked.add(credential)
 
     @property
     def inspection_url(self) -> str:
-        """Where a browser shows the files that arrived; with `received.json` behind it, the same as JSON.
+        """Where a browser shows the files that were taken; with `received.json` behind it, all requests too, as JSON.
 
         Looking at it is no request to the API: nothing of it is noted.
         """
@@ -185,10 +188,12 @@ class MockServer:
 
         ValueError with a sentence if an answer breaks the contract without `off_contract=True`; then none is appended.
         """
+        __tracebackhide__ = True  # pytest shows a refusal where the test wrote the script
         self._service.script.add(steps)
 
     def script_for(self, chat_id: int, *steps: Answer | Fault) -> None:
         """Append those for the next requests to one chat; they come before those of `script`."""
+        __tracebackhide__ = True
         self._service.script.add(steps, chat_id)
 
     @property
@@ -200,12 +205,15 @@ class MockServer:
 
     @property
     def received(self) -> tuple[ReceivedFile, ...]:
-        """The files that were taken and answered with the documented 200, in order; the latest, see `keep_bytes`."""
+        """The files that were taken and answered with 200 and the status OK, in order: a tuple, made anew each time.
+
+        An answer that was cut on its way counts. Only the latest are kept, see `keep_bytes`.
+        """
         return self._service.journal.received
 
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
-        """Every request, valid or not, in order of arrival; the latest, see `keep_bytes`."""
+        """Every request, valid or not, in order of arrival: a tuple, as `received`; the latest, see `keep_bytes`."""
         return self._service.journal.requests
 
     @property

@@ -43,10 +43,10 @@ class Service:
         path, query = split_target(target)
         request = ReceivedRequest(method, target, path, query, headers, connection, self.clock.now())
         visit = self.journal.arrived(request, glimpse(self.contract, path, query, "businessId"))
-        ticket = self.limits.enter(visit.business)
+        ticket = self.limits._enter(visit.business)
         if ticket is not None:
             visit.ticket = ticket
-            visit.on_leave = lambda: self.limits.leave(ticket)
+            visit.on_leave = lambda: self.limits._leave(ticket)
         return visit
 
     def chat_of(self, visit: Visit) -> int | None:
@@ -59,11 +59,13 @@ class Service:
         try:
             call = check_head(self.contract, self.policy, request.method, request.target, request.headers)
             if visit.ticket is not None and visit.ticket.refused:
-                # No violation: the request is as the contract wants it.
-                return Refusal(420, self.limits.sentence(visit.ticket, call.operation.path))
+                sentence = self.limits._sentence(visit.ticket, call.operation.path)
+                raise Refusal(420, sentence, violation=False)
             return call
         except Refusal as refusal:
-            visit.note(violation=refusal.message)
+            visit.reason = refusal.message
+            if refusal.violation:
+                visit.note(violation=refusal.message)
             return refusal
 
     def check_body(self, visit: Visit, verdict: Call | Refusal) -> Call | Refusal:
@@ -74,6 +76,7 @@ class Service:
             visit.note(parts=check_body(verdict, visit.request.headers, visit.request.body))
             return verdict
         except Refusal as refusal:
+            visit.reason = refusal.message
             visit.note(parts=refusal.parts, violation=refusal.message)
             return refusal
 
@@ -85,12 +88,13 @@ class Service:
         return json_reply(success.status, next(iter(success.examples.values())))
 
     def answering(self, visit: Visit, verdict: Call | Refusal, reply: Reply) -> None:
-        """Note that the answer begins. With the documented success, the file counts as received."""
+        """Note that the answer begins. With the documented success, the file counts as received, cut or not."""
         visit.note(status=reply.status)
         request = visit.request
         if isinstance(verdict, Refusal) or not request.body_complete:
             return
-        if reply.status != verdict.operation.success.status:
+        success = verdict.operation.success
+        if reply.status != success.status or reply.said != next(iter(success.examples.values()))["status"]:
             return
         business, chat = verdict.arguments.get("businessId"), verdict.arguments.get("chatId")
         if isinstance(business, int) and isinstance(chat, int):
@@ -114,22 +118,26 @@ class Service:
         """Return the bytes of an answer to this request."""
         # `traceparent`: W3C Trace Context, version 00.
         more: Pairs = (("traceparent", f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"),)
-        if visit.ticket is not None:
-            more += self.limits.settle(visit.ticket, reply.status)
+        told = () if visit.ticket is None else self.limits._settle(visit.ticket, reply.status)
+        more += self.limits._headers(0, self.limits.resets_at()) if reply.tells_spent else told
         return reply.encode(to_head=visit.request.method == "HEAD", close=close, now=self.clock.now(), more=more)
 
     def served(self, visit: Visit) -> None:
         """Write a line for a request that has been served; what the client chose is escaped, so one line it is."""
         request = visit.request
-        files = [f"{part.filename!r} {len(part.content)} B" for part in request.parts]
+        chat = self.chat_of(visit)
+        masked = self.policy.without_secrets
+        files = [f"{masked(part.filename or '')!r} {len(part.content)} B" for part in request.parts]
+        reason = request.violation or visit.reason
         _logger.info(
-            "%s %s -> %s; %s; body %d B%s",
+            "%s %s%s -> %s; %s; body %d B%s",
             _printable(request.method) or "?",
-            _printable(request.path) or "?",
+            _printable(masked(request.path)) or "?",
+            "" if chat is None else f"?chatId={chat}",
             request.status or "no answer",
             ", ".join(files) or "no file",
             len(request.body),
-            f"; {request.violation}" if request.violation else "",
+            f"; {reason}" if reason else "",
         )
         self.journal.served(visit)
 
