@@ -404,5 +404,5 @@ def test_each_step_is_logged_for_those_who_look(caplog: pytest.LogCaptureFixture
         "attempt 2",
         "pause of 0.040 s",
         "attempt 3",
-        "sent",
+        "sent 'a' to 1/2",
     ]

@@ -112,7 +112,7 @@ class AsyncChatClient(BaseClient):
             return await self._deliver(send, found)
 
     async def _deliver(self, send: Send, file: File) -> SentFile:
-        places, place = self._places, Place()
+        places, place, content = self._places, Place(), b""
         try:
             places.ask(send.business_id, place)
             if not place.done():
@@ -131,6 +131,7 @@ class AsyncChatClient(BaseClient):
                     outcome = await self._attempt(transport, send, content)
             return step
         finally:
+            content = b""  # a frame lives as long as an error that somebody keeps
             places.give_back(send.business_id, place)
             await self._close_if_done()
 
@@ -150,7 +151,6 @@ class AsyncChatClient(BaseClient):
                         async for chunk in chunks:
                             if not exchange.wants_more(chunk):
                                 break
-        send.exchange = None
         return exchange.outcome()
 
     def _forget_connections(self) -> None:

@@ -11,13 +11,14 @@ import socket
 import ssl
 from contextlib import suppress
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, cast
 
 import httpcore
 
 from ._exchange import current
 
 PIECE = 256 * 1024
+SLICE = 4 * 1024
 # Received and not yet read; the answer that is kept is not longer.
 FULL = 1024 * 1024
 
@@ -28,16 +29,17 @@ class _Protocol(asyncio.Protocol):
     def __init__(self) -> None:
         self.transport: asyncio.Transport
         self.reader = asyncio.StreamReader(FULL)
+        self.unread = 0
         self.may_write = asyncio.Event()
         self.error = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  as asyncio's documentation says of TCP and TLS
-        self.transport = transport
-        self.reader.set_transport(transport)
+        self.transport = cast(asyncio.Transport, transport)  # by what it does: uvloop's has another ancestor
+        self.reader.set_transport(self.transport)
         self.may_write.set()
 
     def data_received(self, data: bytes) -> None:
+        self.unread += len(data)
         self.reader.feed_data(data)
 
     def eof_received(self) -> None:  # and asyncio closes the connection: with half of one nothing more is done
@@ -66,11 +68,16 @@ class Stream(httpcore.AsyncNetworkStream):
         await self.write(b"", timeout)
         if current.get().connecting:  # the proxy's answer to CONNECT belongs to making the connection
             timeout = current.get().connect
+        # What is there already would be read without the loop having its turn: a long answer in small pieces must not
+        # hold up others, nor outlive the total.
+        await asyncio.sleep(0)
         try:
             async with asyncio.timeout(timeout):
-                received = await self._protocol.reader.read(max_bytes)
+                received = await self._protocol.reader.read(min(max_bytes, SLICE))
         except TimeoutError as error:
             raise httpcore.ReadTimeout from error
+        self._protocol.unread -= len(received)
+        current.get().heard = True
         if not received and self._protocol.error:
             raise httpcore.ReadError(self._protocol.error)
         return received
@@ -125,8 +132,11 @@ class Stream(httpcore.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:
         """Tell about the connection."""
         transport = self._protocol.transport
-        if info == "is_readable":  # an idle one is, if the other side has closed it; the loop may not have seen it yet
-            return transport.is_closing() or _is_readable(transport.get_extra_info("socket").fileno())
+        if (
+            info == "is_readable"
+        ):  # an idle one is not to be: the other side has closed it, or said what nobody asked for
+            gone = transport.is_closing() or self._protocol.unread > 0
+            return gone or _is_readable(transport.get_extra_info("socket").fileno())  # what the loop has not seen yet
         return transport.get_extra_info(info)
 
 

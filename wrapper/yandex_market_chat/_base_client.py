@@ -1,5 +1,6 @@
 """What both clients are made of, but for the waiting: their arguments, what they know, and how a send begins."""
 
+import logging
 import os
 import ssl
 import time
@@ -19,7 +20,7 @@ from ._options import RetryPolicy, Timeout, check_count, check_integration, refu
 from ._places import Places
 from ._quota import Allowances, Quota
 from ._route import Route
-from ._send import Send, logger
+from ._send import Send, tell
 from ._tls import renew_lock
 from ._version import __version__
 
@@ -188,6 +189,7 @@ def _reporter(send: Send, report: Progress) -> Callable[[int], None]:
             report(sent, send.size)
         except Exception as error:  # the caller's own code: whatever it raises must not turn a sent file into an error
             failed = True
-            logger.error("on_progress raised %s and is not called again for this file", type(error).__name__)
+            text = "on_progress raised %s and is not called again for this file"
+            tell(logging.ERROR, text, type(error).__name__, extra=send.describe())
 
     return on_sent

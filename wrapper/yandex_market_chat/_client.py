@@ -95,7 +95,7 @@ class ChatClient(BaseClient):
             return self._deliver(send, self._look_at(send, file, name, content_type))
 
     def _deliver(self, send: Send, file: File) -> SentFile:
-        places, place = self._places, Place()
+        places, place, content = self._places, Place(), b""
         try:
             places.ask(send.business_id, place)
             self._wait_for(place, send)
@@ -112,6 +112,7 @@ class ChatClient(BaseClient):
                     outcome = self._attempt(transport, send, content)
             return step
         finally:
+            content = b""  # a frame lives as long as an error that somebody keeps
             places.give_back(send.business_id, place)
             self._close_if_done()
 
@@ -131,7 +132,6 @@ class ChatClient(BaseClient):
                 for chunk in stream:
                     if not exchange.wants_more(chunk):
                         break
-        send.exchange = None
         return exchange.outcome()
 
     def _forget_connections(self) -> None:

@@ -38,6 +38,8 @@ class Credentials:
         if via.password:
             user, password = unquote(via.username or ""), unquote(via.password)
             secrets += [password, via.password, base64.b64encode(f"{user}:{password}".encode()).decode()]
+        elif via.username:  # a token in the place of the user
+            secrets += [unquote(via.username), via.username]
         secrets += [secret.replace("/", "\\/") for secret in secrets]  # as some write it in JSON
         self._secrets = tuple(secret for secret in secrets if len(secret) >= SHORTEST_SECRET)
 

@@ -15,7 +15,7 @@ from ._answer import Answer, error_of, is_sent
 from ._exchange import Failure
 from ._options import RetryPolicy
 from ._quota import Allowances, Quota, read_quota
-from ._send import Send, SentFile, logger
+from ._send import Send, SentFile, logger, tell
 
 FIRST_PAUSE = 0.5
 """Seconds at most before the first repeat; doubled for each further one."""
@@ -71,10 +71,11 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps:
         send.attempts += 1
         outcome = yield Attempt()
         if isinstance(outcome, Answer):
+            send.confirmed = is_sent(outcome)
             quota, seconds = read_quota(outcome.headers, rules.today())
             rules.allowances.learn(send.business_id, quota, seconds, rules.clock())
             _log(send, "attempt %d: answered %d", send.attempts, outcome.status_code, status_code=outcome.status_code)
-            if is_sent(outcome):
+            if send.confirmed:
                 yield _sent(send, outcome, quota)
                 return
             last, final = error_of(outcome, quota), False
@@ -86,6 +87,7 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps:
         if isinstance(last, errors.DeliveryUnknownError):
             send.unknown_attempts += 1
             unknown = unknown or last
+        send.exchange = None
         if final or send.attempts >= rules.retry.attempts or not _may_repeat(last, rules.retry):
             raise _final(unknown, last)
         resume = rules.clock() + _pause_after(send.attempts, rules.jitter())
@@ -133,4 +135,4 @@ def _sent(send: Send, answer: Answer, quota: Quota | None) -> SentFile:
 
 def _log(send: Send, message: str, *values: object, **fields: object) -> None:
     if logger.isEnabledFor(logging.DEBUG):
-        logger.debug(message, *values, extra=send.describe(**fields))
+        tell(logging.DEBUG, message, *values, extra=send.describe(**fields))

@@ -46,6 +46,8 @@ class Exchange:
         """Whether what was written last is only a request to a proxy for a tunnel."""
         self.cut = False
         """Whether not all of the request could be written. httpcore goes on to look for an answer."""
+        self.heard = False
+        """Whether anything was read in this attempt."""
         self._held = b""
         self._status = 0
         self._headers: list[tuple[bytes, bytes]] = []
@@ -66,6 +68,10 @@ class Exchange:
         # For a 2xx the body decides, for any other status the status line does, whatever became of the body.
         if not self._status or 200 <= self._status < 300:
             self._failure = self._failure_of(error)
+        for link in _chain(error):
+            link.__traceback__ = (
+                None  # from 3.12 on a frame of contextlib keeps the error, and its frames keep the file
+            )
         return True
 
     def within(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
@@ -95,6 +101,8 @@ class Exchange:
 
     def answered(self, response: httpx.Response) -> None:
         """Take in status and headers."""
+        if not self.heard:  # left over on a connection that is used again: it cannot be about this file
+            raise ConnectionError("an answer was there before the request")
         self._status, self._headers = response.status_code, response.headers.raw
 
     def wants_more(self, chunk: bytes) -> bool:
@@ -110,7 +118,9 @@ class Exchange:
         if self._failure is not None:
             return self._failure
         redact = self._credentials.redact
-        headers = Headers((name.decode("latin-1"), redact(value).decode("latin-1")) for name, value in self._headers)
+        headers = Headers(
+            (redact(name).decode("latin-1"), redact(value).decode("latin-1")) for name, value in self._headers
+        )
         truncated = self._broken or len(self._body) > KEPT_BODY
         return Answer(self._status, headers, bytes(self._body), truncated, self._credentials)
 

@@ -83,13 +83,17 @@ def look_at(file: FileLike | AsyncIterable[bytes], limit: int) -> File:
 
 async def read_stream(stream: AsyncIterable[bytes], limit: int) -> bytes:
     """Return the content of an async iterator. What it raises passes through."""
-    chunks, left = [], limit
-    async for chunk in stream:
-        chunks.append(_bytes_of(chunk))
-        left -= len(chunks[-1])
-        if left < 0:
-            break
-    return _checked(chunks, limit)
+    chunks: list[bytes] = []
+    left = limit
+    try:
+        async for chunk in stream:
+            chunks.append(_bytes_of(chunk))
+            left -= len(chunks[-1])
+            if left < 0:
+                break
+        return _checked(chunks, limit)
+    finally:
+        chunks.clear()  # a frame lives as long as an error that somebody keeps
 
 
 def _refuse_file(reason: str) -> NoReturn:
@@ -165,11 +169,14 @@ def _check_reader(reader: BinaryReader) -> None:
 def _read_all(reader: BinaryReader, limit: int, first: int | None = None) -> bytes:
     chunks: list[bytes] = []
     left = limit + 1
-    while left > 0 and (chunk := _bytes_of(reader.read(first or left))):
-        chunks.append(chunk)
-        left -= len(chunk)
-        first = None
-    return _checked(chunks, limit)
+    try:
+        while left > 0 and (chunk := _bytes_of(reader.read(first or left))):
+            chunks.append(chunk)
+            left -= len(chunk)
+            first = None
+        return _checked(chunks, limit)
+    finally:
+        chunks.clear()  # a frame lives as long as an error that somebody keeps
 
 
 def _bytes_of(chunk: object) -> bytes:

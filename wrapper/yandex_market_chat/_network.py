@@ -28,6 +28,7 @@ class Stream(httpcore.NetworkStream):
         exchange = current.get()
         if exchange.connecting:  # the proxy's answer to CONNECT belongs to making the connection
             timeout = exchange.connect
+        exchange.heard = True
         return self._stream.read(max_bytes, exchange.within(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:

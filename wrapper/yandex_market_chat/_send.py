@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +55,8 @@ class Send:
     timeout: Timeout = Timeout()  # noqa: RUF009  frozen
     deadline: float = math.inf
     on_sent: Callable[[int], None] | None = field(default=None, repr=False)
-    exchange: Exchange | None = field(default=None, repr=False)  # while an attempt is under way
+    confirmed: bool = False  # Market has said that it is sent
+    exchange: Exchange | None = field(default=None, repr=False)  # until what came of an attempt is known
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,16 +89,19 @@ class Send:
         extra = self.describe(outcome=type(error).__name__ if error else "SentFile")
         what = f"{self.name!r} to {self.business_id}/{self.chat_id}"
         if error is None:
-            logger.info("sent %s", what, extra=extra)
+            tell(logging.INFO, "sent %s", what, extra=extra)
         elif isinstance(error, ChatError):
             self._complete(error)
             unknown = isinstance(error, DeliveryUnknownError)
-            logger.info("%s: %s [%s]", "delivery unknown" if unknown else "not sent", error, what, extra=extra)
+            fate = "delivery unknown" if unknown else "not sent"
+            tell(logging.INFO, "%s: %s [%s]", fate, error, what, extra=extra)
+        elif self.confirmed:
+            tell(logging.WARNING, "sent, then interrupted by %s [%s]", type(error).__name__, what, extra=extra)
         elif self.unknown_attempts or (self.exchange is not None and self.exchange.begun):
             text = "delivery unknown: interrupted by %s; look into the chat before sending it again [%s]"
-            logger.warning(text, type(error).__name__, what, extra=extra)
+            tell(logging.WARNING, text, type(error).__name__, what, extra=extra)
         else:
-            logger.info("not sent: %s [%s]", type(error).__name__, what, extra=extra)
+            tell(logging.INFO, "not sent: %s [%s]", type(error).__name__, what, extra=extra)
         if error is not None and (self.exchange is not None or isinstance(error, ChatError)):
             _bare(error)
 
@@ -105,6 +110,15 @@ class Send:
         vars(error).update({**self.facts(), "size": self.size or None if error.size is None else error.size})
         if isinstance(error, DeliveryUnknownError) and error.later is not None:
             self._complete(error.later)
+
+
+def tell(level: int, text: str, *values: object, extra: dict[str, object]) -> None:
+    """Write a record. What a filter, handler or record factory raises must not turn a sent file into an error."""
+    try:
+        logger.log(level, text, *values, extra=extra)
+    except Exception:  # it is not ours
+        with suppress(Exception):  # most often a field that the program has too: once more without them
+            logger.log(level, text, *values)
 
 
 def _bare(error: BaseException) -> None:

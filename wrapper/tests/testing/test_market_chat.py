@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 import traceback
 from datetime import UTC, datetime
@@ -76,7 +77,7 @@ def test_silence_ends_soon(market_chat: MarketChat) -> None:
     ended = asyncio.run(all_at_once())
     assert [type(each) for each in ended] == [ResponseTimeoutError] * 5
     assert time.monotonic() - begin < 10
-    assert market_chat.client._config.timeout == market_chat.async_client._config.timeout
+    assert market_chat.client._timeout == market_chat.async_client._timeout
 
 
 def test_silence_outlasts_the_timeouts_of_a_client() -> None:
@@ -120,3 +121,21 @@ def test_a_refused_script_is_shown_where_it_was_written(server: MockServer, name
     assert len(frames) > 2
     assert not any(frame.f_locals.get("__tracebackhide__") for frame in frames[:1])
     assert all(frame.f_locals.get("__tracebackhide__") for frame in frames[1:])
+
+
+@pytest.mark.market_chat(allow_violations=True)
+def test_a_violation_is_told_however_much_has_come_since(market_chat: MarketChat) -> None:
+    with socket.create_connection(("127.0.0.1", int(market_chat.base_url.rpartition(":")[2]))) as connection:
+        connection.sendall(b"POST /nope HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        while connection.recv(4096):
+            pass
+        assert len(market_chat.violations()) == 1
+    bad = b"POST /nope/again HTTP/1.1\r\nHost: x\r\nX-Filler: " + b"x" * 15_000 + b"\r\nContent-Length: 0\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", int(market_chat.base_url.rpartition(":")[2]))) as connection:
+        for _ in range(400):  # more heads than are kept
+            connection.sendall(bad)
+            received = b""
+            while b"\r\n\r\n" not in received or not received.rstrip().endswith(b"}"):
+                received += connection.recv(65536)
+    assert not any(request.path == "/nope" for request in market_chat.requests)
+    assert any("'POST /nope'" in line for line in market_chat.violations())

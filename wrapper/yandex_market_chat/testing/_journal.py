@@ -129,6 +129,9 @@ class Visit:
                 self.on_leave()
 
 
+MOST_VIOLATIONS = 20
+
+
 class Journal:
     """The latest records of one server, in order of arrival, and the content of the latest `keep_bytes` of bodies."""
 
@@ -136,6 +139,7 @@ class Journal:
         self._lock = threading.Lock()
         self._requests: Latest[ReceivedRequest] = Latest(MOST_RECORDS)
         self._received: Latest[ReceivedFile] = Latest(MOST_RECORDS)
+        self._violations: list[ReceivedRequest] = []
         self._keep_bytes = keep_bytes
         self._contents: deque[tuple[Contents, int]] = deque()
         self._kept_bytes = 0
@@ -143,6 +147,12 @@ class Journal:
         # Under None: all businesses together.
         self._in_flight: Counter[int | None] = Counter()
         self._most_in_flight: Counter[int | None] = Counter()
+
+    @property
+    def violations(self) -> tuple[ReceivedRequest, ...]:
+        """The first requests that broke the contract without being scripted."""
+        with self._lock:
+            return tuple(self._violations)
 
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
@@ -200,9 +210,12 @@ class Journal:
     def served(self, visit: Visit) -> None:
         """Keep the content of a request that has been served, at the cost of the oldest."""
         size = len(visit.request.body)
-        if not size:
-            return
         with self._lock:
+            # Kept apart: what broke the contract is to be told however much has come since.
+            if visit.request.violation and not visit.request.scripted and len(self._violations) < MOST_VIOLATIONS:
+                self._violations.append(visit.request)
+            if not size:
+                return
             self._contents.append((visit.contents, size))
             self._kept_bytes += size
             while self._kept_bytes > self._keep_bytes or len(self._contents) > MOST_RECORDS:

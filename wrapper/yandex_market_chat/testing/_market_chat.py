@@ -59,7 +59,9 @@ class MarketChat(MockServer):
 
     def violations(self) -> tuple[str, ...]:
         """Say, each in a line, what broke the contract without being scripted."""
-        return tuple(_violation(request) for request in self.requests if request.violation and not request.scripted)
+        present = [request for request in self.requests if request.violation and not request.scripted]
+        forgotten = [request for request in self._service.journal.violations if request not in present]
+        return tuple(map(_violation, forgotten + present))
 
     def unused(self) -> tuple[str, ...]:
         """Say, each in a line, what was scripted and not used."""

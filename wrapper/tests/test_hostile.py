@@ -1,0 +1,195 @@
+"""Peers and programs that mean no good: what they say must not become the outcome of a file that it is not about."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import uvloop
+
+from yandex_market_chat import (
+    AsyncChatClient,
+    AuthenticationError,
+    ChatError,
+    ConnectionLostError,
+    DeliveryUnknownError,
+    RetryPolicy,
+    SentFile,
+)
+from yandex_market_chat.testing import MockServer
+
+from .conftest import Chat
+
+KEY = "ACMA:" + "0" * 40 + ":" + "0" * 8
+OK = b'HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{"status": "OK"}'
+REFUSED = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}"
+
+Handler = Callable[[socket.socket], None]
+
+
+def request_of(connection: socket.socket) -> bytes:
+    """Read one whole request with a Content-Length; empty if none comes."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        if not (piece := connection.recv(65536)):
+            return b""
+        received += piece
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head
+
+
+@pytest.fixture
+def raw() -> Iterator[Callable[[Handler], str]]:
+    """Make a server of raw sockets, and return its address."""
+    listeners: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    def serve(listener: socket.socket, handler: Handler) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(10)
+                with suppress(OSError):
+                    handler(connection)
+
+    def make(handler: Handler) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+        threads.append(threading.Thread(target=serve, args=(listener, handler)))
+        threads[-1].start()
+        return "http://{}:{}".format(*listener.getsockname())
+
+    yield make
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("second", [OK, REFUSED], ids=["an OK", "a refusal"])
+def test_an_answer_that_was_there_before_the_request_is_not_its_answer(
+    colour: str, raw: Callable[[Handler], str], second: bytes
+) -> None:
+    ended = threading.Event()
+
+    def two_answers(connection: socket.socket) -> None:
+        request_of(connection)
+        connection.sendall(OK + second)
+        ended.wait(5)
+
+    url = raw(two_answers)
+    with Chat(colour, api_key=KEY, base_url=url, keep_alive=True, timeout=2.0, retry=RetryPolicy(attempts=1)) as chat:
+        assert isinstance(chat.send(b"1"), SentFile)
+        with pytest.raises(DeliveryUnknownError):
+            chat.send(b"2")
+    ended.set()
+
+
+def test_what_nobody_asked_for_on_an_idle_connection_is_not_read_as_the_next_answer(
+    colour: str, raw: Callable[[Handler], str]
+) -> None:
+    said = threading.Event()
+
+    def late_408(connection: socket.socket) -> None:
+        while request_of(connection):
+            connection.sendall(OK)
+            time.sleep(0.02)
+            connection.sendall(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+            said.set()
+
+    url = raw(late_408)
+    with Chat(colour, api_key=KEY, base_url=url, keep_alive=True, timeout=5.0) as chat:
+        chat.send(b"1")
+        assert said.wait(5)
+        try:
+            assert isinstance(chat.send(b"2"), SentFile)
+        except ChatError as error:
+            assert isinstance(error, ConnectionLostError)  # noqa: PT017  one of two, as the moment wants it
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 200_000,
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" * 60_000,
+    ],
+    ids=["tiny chunks", "many interim answers"],
+)
+def test_an_answer_in_countless_pieces_does_not_outlive_the_total(
+    colour: str, raw: Callable[[Handler], str], answer: bytes
+) -> None:
+    ended = threading.Event()
+
+    def endless(connection: socket.socket) -> None:
+        request_of(connection)
+        connection.sendall(answer)
+        ended.wait(5)
+
+    with (
+        Chat(colour, api_key=KEY, base_url=raw(endless), timeout=0.5, retry=RetryPolicy(attempts=1)) as chat,
+        pytest.raises((AuthenticationError, DeliveryUnknownError)) as caught,
+    ):
+        chat.send(b"x")
+    ended.set()
+    assert caught.value.elapsed < 1.5  # 2.7 s where the loop had no turn in between
+
+
+def test_a_program_with_fields_of_its_own_in_its_records_loses_no_outcome(
+    chat: Chat, server: MockServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = logging.getLogRecordFactory()
+
+    def factory(*arguments: Any, **named: Any) -> logging.LogRecord:
+        record = before(*arguments, **named)
+        record.business_id = "tenant-7"
+        return record
+
+    logging.setLogRecordFactory(factory)
+    try:
+        with caplog.at_level(logging.DEBUG, logger="yandex_market_chat"):
+            assert isinstance(chat.send(b"x"), SentFile)
+    finally:
+        logging.setLogRecordFactory(before)
+    assert len(server.received) == 1
+    assert any(record.getMessage().startswith("sent ") for record in caplog.records)
+
+
+def test_a_handler_that_raises_loses_no_outcome(chat: Chat, server: MockServer) -> None:
+    def broken(record: logging.LogRecord) -> bool:
+        raise RuntimeError("the program's own")
+
+    logger = logging.getLogger("yandex_market_chat")
+    level = logger.level
+    logger.addFilter(broken)
+    logger.setLevel(logging.INFO)
+    try:
+        assert isinstance(chat.send(b"x"), SentFile)
+    finally:
+        logger.removeFilter(broken)
+        logger.setLevel(level)
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("size", [1, 5 * 1024 * 1024])
+def test_the_asynchronous_client_works_on_uvloop_too(server: MockServer, size: int) -> None:
+    async def main() -> None:
+        async with AsyncChatClient(api_key=server.api_key, base_url=server.base_url) as client:
+            await client.send_file(bytes(size), business_id=1, chat_id=2)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+    assert [file.size for file in server.received] == [size]
