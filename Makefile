@@ -117,7 +117,7 @@ format: $(VENV)/workshop ## put the Python code into style
 
 .PHONY: core-size
 core-size: $(VENV)/workshop ## has the core of the wrapper outgrown its room
-	@$(BIN)/python wrapper/core_size.py | tail -n 1
+	@$(BIN)/python wrapper/core_size.py
 
 .PHONY: types
 types: $(VENV)/workshop $(VENV)/node ## mypy --strict over both packages, pyright on the wrapper
