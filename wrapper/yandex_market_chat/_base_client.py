@@ -32,6 +32,9 @@ LARGEST_ID = 2**63 - 1  # int64 in the contract
 class BaseClient:
     """The arguments, and all that needs no waiting."""
 
+    _forget_connections: Callable[[], None]
+    """Of each colour: begin without connections."""
+
     def __init__(
         self,
         *,
@@ -75,9 +78,6 @@ class BaseClient:
         self._places = Places(self._max_parallel)
         self._forget_connections()
         self._allowances.renew_lock()
-
-    def _forget_connections(self) -> None:
-        raise NotImplementedError
 
     def _check_usable(self) -> None:
         if self._closed:
@@ -151,8 +151,8 @@ def _begin_as_child() -> None:
         client._start_anew()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_begin_as_child)
+# Windows has it not: there nothing forks.
+getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_begin_as_child)
 
 
 def _headers(integration: str | None, keep_alive: bool) -> dict[str, str]:
