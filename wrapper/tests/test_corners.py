@@ -7,6 +7,7 @@ import base64
 import logging
 import select
 import socket
+import ssl
 import time
 
 import httpcore
@@ -55,6 +56,22 @@ def test_nothing_is_written_to_a_connection_that_has_been_lost() -> None:
                 with pytest.raises(httpcore.WriteError):
                     await stream.write(bytes(100_000), timeout=1)
                 assert exchange.cut
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_ends_in_the_handshake_is_none() -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            stream = await Backend().connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=5)
+
+            async def ended(*_: object, **__: object) -> None:
+                """What asyncio gives when the connection ended without an error; it cannot be had at will."""
+
+            asyncio.get_running_loop().start_tls = ended  # type: ignore[method-assign]
+            with pytest.raises(httpcore.ConnectError):
+                await stream.start_tls(ssl.create_default_context(), "localhost", 1)
+            await stream.aclose()
 
     asyncio.run(main())
 
