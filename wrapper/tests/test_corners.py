@@ -13,7 +13,7 @@ import time
 import httpcore
 import pytest
 
-from yandex_market_chat import ApiError, ChatClient, ChatError, InvalidRequestError, RetryPolicy
+from yandex_market_chat import ApiError, ChatClient, ChatError, ConnectionLostError, InvalidRequestError, RetryPolicy
 from yandex_market_chat._api import Body
 from yandex_market_chat._async_network import Backend
 from yandex_market_chat._base_client import _begin_as_child
@@ -78,7 +78,7 @@ def test_a_connection_that_ends_in_the_handshake_is_none() -> None:
 
 def test_an_answer_before_the_whole_file_could_be_written_is_not_taken_for_sent(chat: Chat, server: MockServer) -> None:
     server.script(Answer(200, fault=Fault(early="abrupt")))
-    with pytest.raises(ChatError, match=r"before the whole of it could be written|reset|[Cc]losed|broken|lost"):
+    with pytest.raises(ConnectionLostError):
         chat.send(bytes(5 * 1024 * 1024))
     assert not any(request.body_complete for request in server.requests)
 
