@@ -156,6 +156,7 @@ BODIES: dict[str, tuple[str | bytes, list[tuple[str | None, str | None]], bool]]
     "no code": ('{"status": "ERROR", "errors": [{"message": "b"}]}', [(None, "b")], False),
     "code null": ('{"status": "ERROR", "errors": [{"code": null, "message": "b"}]}', [(None, "b")], False),
     "code a number": ('{"status": "ERROR", "errors": [{"code": 42, "message": "b"}]}', [("42", "b")], False),
+    "code a fraction": ('{"status": "ERROR", "errors": [{"code": 4.20, "message": "b"}]}', [("4.20", "b")], False),
     "code a list": ('{"status": "ERROR", "errors": [{"code": ["A"], "message": "b"}]}', [(None, "b")], False),
     "message an object": ('{"status": "ERROR", "errors": [{"code": "A", "message": {}}]}', [("A", None)], False),
     "empty item": ('{"status": "ERROR", "errors": [{}, {"code": "A"}]}', [("A", None)], False),
@@ -202,6 +203,7 @@ def test_every_body_is_kept_and_read_as_far_as_it_can_be(chat: Chat, server: Moc
         assert type(error) is kind
         assert (error.body, error.body_truncated) == (body, False)
         assert said(error) == errors
+        assert all(type(part) in (str, type(None)) for item in said(error) for part in item)  # no type of ours
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 206, 226])
