@@ -84,6 +84,14 @@ contract-deep: $(VENV)/workshop ## the generated cases for long, at random: MINU
 contract-live: $(VENV)/workshop ## try the vectors on the live service: contract_tests/README.md says what it needs
 	$(BIN)/python -m contract_tests.live $(LIVE)
 
+.PHONY: contract-mutants
+contract-mutants: $(VENV)/workshop ## plant each known defect in a throw-away copy: does its test fail? SAMPLE=12: some of them
+	$(BIN)/python -m contract_tests.mutants $(if $(SAMPLE),--sample $(SAMPLE))
+
+.PHONY: mutation
+mutation: $(VENV)/workshop ## a thousand mechanical mutants of what decides and of the file's preparation; a quarter of an hour
+	$(BIN)/python -m contract_tests.mutation
+
 PYTHONS := 3.11 3.12 3.13
 # Of a pyenv the versions themselves: its shims say no to a version that is not switched on.
 PYENV_BINS = $(shell ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.*/bin 2>/dev/null | tr '\n' ':')
