@@ -92,6 +92,10 @@ contract-mutants: $(VENV)/workshop ## plant each known defect in a throw-away co
 mutation: $(VENV)/workshop ## a thousand mechanical mutants of what decides and of the file's preparation; a quarter of an hour
 	$(BIN)/python -m contract_tests.mutation
 
+.PHONY: contract-score
+contract-score: $(VENV)/workshop ## measure how good the tests are: score.json, and the table of README.md; half an hour
+	$(BIN)/python -m contract_tests.score
+
 PYTHONS := 3.11 3.12 3.13
 # Of a pyenv the versions themselves: its shims say no to a version that is not switched on.
 PYENV_BINS = $(shell ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.*/bin 2>/dev/null | tr '\n' ':')
