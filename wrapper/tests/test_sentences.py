@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from yandex_market_chat import Timeout, _exchange
-from yandex_market_chat._answer import Answer, error_of, printable
+from yandex_market_chat._answer import Answer, error_of, printable, read_errors
 from yandex_market_chat._credentials import Credentials
 from yandex_market_chat._exchange import Exchange, Failure
 from yandex_market_chat._headers import Headers
@@ -98,6 +98,12 @@ def test_an_answer_tells_its_first_five_errors() -> None:
 
 
 ADVICE_404 = "Check business_id (the cabinet, not a campaign) and chat_id."
+
+
+def test_a_number_that_is_read_as_a_code_is_plain_text() -> None:
+    (item,) = read_errors(b'{"errors": [{"code": 4.20, "message": 7}]}')
+    assert item == ("4.20", "7")
+    assert [type(part) for part in item] == [str, str]
 
 
 @pytest.mark.parametrize(("status", "confirms"), [(200, False), (201, False), (299, False), (300, None), (500, None)])
