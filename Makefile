@@ -159,7 +159,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 
 
 .PHONY: lock
 lock: $(VENV)/node ## move the pinned versions of all tools forward
-	$(COMPILE) pyproject.toml --group workshop --output-file locks/workshop.txt
+	$(COMPILE) pyproject.toml --extra cli --group workshop --output-file locks/workshop.txt
 	$(COMPILE) --group node --output-file locks/node.txt
 	$(COMPILE) --group uv --output-file locks/uv.txt
 	cd locks && npm install --package-lock-only --silent

@@ -1,0 +1,126 @@
+"""The commands, their options and their help. What carries them out is imported when one is run."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from ._output import Status, finish, say
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LARGEST_ID = 2**63 - 1  # int64 in the contract
+LONGEST_TIMEOUT = 1_000_000
+
+_KEY = """\
+The API key is taken from the environment variable YANDEX_MARKET_API_KEY, or from the file that --api-key-file names;
+never from an argument, which every user of the machine could read."""
+
+
+def _id(value: str) -> int:
+    """Read a whole number as the API has them: Python's own reading of numbers takes more."""
+    number = int(value) if re.fullmatch("[0-9]{1,19}", value) else 0
+    if not 1 <= number <= LARGEST_ID:
+        raise click.BadParameter(f"{value!r} is no id: a whole number from 1 to {LARGEST_ID}.")
+    return number
+
+
+def _common(command: F) -> F:
+    """Add the options that both commands have."""
+    options = (
+        click.option(
+            "--api-key-file",
+            metavar="FILE",
+            type=click.Path(),
+            help="A file that holds the API key and nothing else. Default: the variable YANDEX_MARKET_API_KEY.",
+        ),
+        click.option(
+            "--base-url",
+            metavar="URL",
+            help="The server. Default: the variable YANDEX_MARKET_BASE_URL, else https://api.partner.market.yandex.ru."
+            " Sellers of Market Yandex Go use https://api.partner.market.yandex.net.",
+        ),
+        click.option(
+            "--timeout",
+            metavar="SECONDS",
+            type=click.FloatRange(min=0, min_open=True, max=LONGEST_TIMEOUT),
+            help="How long one file may take in all, attempts and pauses included. Default: 120.",
+        ),
+        click.option(
+            "--json", "as_json", is_flag=True, help="Print one JSON object on standard output, in every case."
+        ),
+        click.option("--dry-run", is_flag=True, help="Check all that can be checked without sending; send nothing."),
+        click.option("-v", "--verbose", is_flag=True, help="Show the log on standard error."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Unofficial: not made, endorsed or supported by Yandex.",
+)
+@click.version_option(package_name="yandex-market-chat", message="%(prog)s %(version)s")
+def command() -> None:
+    """Send files into chats with buyers on Yandex Market, and always know what happened to them."""
+
+
+@command.command(
+    epilog=f"""\
+{_KEY}
+
+\b
+Exit status:
+  0  sent
+  2  wrong use: refused here, before anything went out (an option, the file, the key)
+  3  not sent: the buyer has not got the file, it can be sent again
+  4  unknown: nobody can know, look into the chat before sending it again
+
+\b
+Examples:
+  yandex-market-chat send invoice.pdf --business-id 123 --chat-id 456
+  make-invoice | yandex-market-chat send - --name invoice.pdf --business-id 123 --chat-id 456
+  yandex-market-chat send invoice.pdf --business-id 123 --chat-id 456 --dry-run --json
+"""
+)
+@click.argument("file", type=click.Path())
+@click.option("--business-id", required=True, metavar="ID", type=_id, help="The business (cabinet), not a campaign.")
+@click.option("--chat-id", required=True, metavar="ID", type=_id, help="The chat.")
+@click.option("--name", help="The file name that the buyer sees. Default: that of the file; needed with -.")
+@click.option(
+    "--content-type", metavar="TYPE", help="Such as application/pdf. Default: what the name's extension says."
+)
+@_common
+def send(**options: Any) -> int:
+    """Send one FILE, 1 byte to 5 MiB; - is standard input."""
+    if options["file"] == "-" and not options["name"]:
+        raise click.UsageError("Standard input has no name: pass --name.")
+    from ._send import send_one
+
+    return send_one(**options)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out the command and return its exit status; with --json there is one JSON object, whatever happens."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal cannot show must not cost the line.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # TextIO lacks what stdout has
+    as_json = "--json" in arguments
+    status: int
+    try:
+        status = command.main(list(arguments), prog_name="yandex-market-chat", standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        status = finish(Status.WRONG_USE, as_json, {"error": "UsageError", "message": error.format_message()})
+    except click.Abort:
+        # What is interrupted later is told by the commands themselves.
+        status = Status.STOPPED if "send-batch" in arguments[:1] else Status.NOT_SENT
+        sentence = "Interrupted; nothing was sent."
+        say(sentence)
+        finish(Status(status), as_json, {"error": "KeyboardInterrupt", "message": sentence})
+    return int(status)
