@@ -105,6 +105,64 @@ def send(**options: Any) -> int:
     return send_one(**options)
 
 
+@command.command(
+    epilog=f"""\
+MANIFEST is CSV with a header (comma or semicolon), or JSON Lines, in UTF-8:
+
+\b
+  business_id,chat_id,file              {{"business_id": 123, "chat_id": 456, "file": "a.pdf"}}
+  123,456,invoices/456.pdf              {{"business_id": 123, "chat_id": 457, "file": "b.pdf"}}
+
+Paths start from the folder of the manifest. Further columns, as you need them: name and content_type, as for send; key,
+your id of the item (default: business, chat and path as written). The manifest is checked whole before anything is
+sent. The same content for the same chat twice is sent once, unless both lines have keys of their own.
+
+RUN.sqlite, the journal, decides: each item is written down before its connection opens, and when it has ended. Run the
+same command again after a crash, a restart or a signal, and it goes on where it was; a changed manifest is merged by
+key. What is in flight when the process is killed is unknown, and not sent again unless you say so. Keep the journal
+until the mailing is done: without it everything is sent anew.
+
+A business whose hourly allowance is spent pauses until it is renewed; others go on. One with 5 refusals in a row for
+the key (401, 403), or 10 times no connection, is left alone. SIGINT or SIGTERM: what is in flight ends, the rest stays
+for the next start; a second one ends at once.
+
+{_KEY}
+
+\b
+Exit status:
+  0  all sent
+  2  wrong use, a faulty manifest, or a journal that is in use or cannot be used: nothing was sent
+  3  some not sent: the buyer has not got them (again with --retry-not-sent)
+  4  some unknown, perhaps some not sent too (look into the chats, or again with --resend-unknown)
+  5  stopped before the end: a signal, a full disk, a business that is left alone; run it again
+
+\b
+Examples:
+  yandex-market-chat send-batch mailing.csv --journal mailing.sqlite --dry-run
+  yandex-market-chat send-batch mailing.csv --journal mailing.sqlite --report mailing-report.csv
+  yandex-market-chat send-batch mailing.csv --journal mailing.sqlite --retry-not-sent --json
+"""
+)
+@click.argument("manifest", type=click.Path())
+@click.option("--journal", required=True, metavar="RUN.sqlite", type=click.Path(), help="Made if it is not there.")
+@click.option(
+    "--parallel",
+    metavar="N",
+    type=click.IntRange(1, 100),
+    default=4,
+    help="Requests at once and per business. Default: 4, what Market allows over all programs of the cabinet.",
+)
+@click.option("--resend-unknown", is_flag=True, help="Send again what nobody knows of: buyers may get it twice.")
+@click.option("--retry-not-sent", is_flag=True, help="Send again what was not sent.")
+@click.option("--report", metavar="FILE", type=click.Path(), help="Write a CSV of all lines with what became of them.")
+@_common
+def send_batch(**options: Any) -> int:
+    """Send the files of a MANIFEST, each once, across restarts."""
+    from ._send_batch import send_many
+
+    return send_many(**options)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Carry out the command and return its exit status; with --json there is one JSON object, whatever happens."""
     for stream in (sys.stdout, sys.stderr):
@@ -123,4 +181,10 @@ def run(arguments: Sequence[str]) -> int:
         sentence = "Interrupted; nothing was sent."
         say(sentence)
         finish(Status(status), as_json, {"error": "KeyboardInterrupt", "message": sentence})
+    except Exception as error:  # a defect of ours: nobody can know how far it came, but the journal does
+        import traceback
+
+        say(traceback.format_exc())
+        status = Status.STOPPED if "send-batch" in arguments[:1] else Status.UNKNOWN
+        finish(status, as_json, {"error": type(error).__name__, "message": "This is a defect of the command itself."})
     return int(status)
