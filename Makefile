@@ -71,6 +71,15 @@ test-page: $(VENV)/workshop ## the mock server's page in headless Chromium (Debi
 test-schemathesis: $(VENV)/workshop ## stock schemathesis against the mock server: 2 000 cases, all checks, a minute
 	$(BIN)/python contract_tests/stock_schemathesis.py
 
+TORTURE_SEED = $(shell $(PYTHON) -c 'import secrets; print(secrets.randbelow(2**32))')
+.PHONY: torture
+torture: $(VENV)/workshop ## a batch of 3 000 files, killed 50 times while the server fails: TORTURE_SEED=... of an earlier one
+	$(BIN)/python wrapper/torture.py --seed $(TORTURE_SEED)
+
+.PHONY: test-durability
+test-durability: $(VENV)/workshop ## the journal is synced before a connection opens, as strace sees it (Debian: apt-get install strace)
+	$(BIN)/python wrapper/durability.py
+
 .PHONY: contract
 contract: $(VENV)/workshop ## contract, mock server, generated client and wrapper against each other; a part of `make test`
 	$(BIN)/pytest -n 2 --dist loadgroup --randomly-seed=$(SEED) contract_tests
