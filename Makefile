@@ -106,7 +106,8 @@ test-matrix: $(VENV)/workshop ## the built wheel, with its declared dependencies
 		PATH="$(PYENV_BINS)$$PATH" $(BIN)/uv venv --quiet --no-project --python $$version $$env && \
 		$(BIN)/uv pip install --quiet --python $$env/bin/python .scratch/matrix/dist/*.whl && \
 		$$env/bin/python -I -W error wrapper/demo.py > $$env/demo.txt && \
-		tail -n 1 $$env/demo.txt || exit 1; done
+		tail -n 1 $$env/demo.txt && \
+		{ $$env/bin/yandex-market-chat; test $$? = 2; } || exit 1; done
 	@rm -rf .scratch/matrix
 
 ## checks

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from yandex_market_chat import ApiError, ChatError, InvalidRequestError, Quota, QuotaExceededError, Timeout
+from yandex_market_chat._credentials import API_KEY_VARIABLE
 
 LARGEST_KEY_FILE = 10_000
 
@@ -17,6 +19,8 @@ def client_arguments(api_key_file: str | None, base_url: str | None, timeout: fl
     arguments: dict[str, Any] = {"base_url": base_url}
     if api_key_file is not None:
         arguments["api_key"] = _read_key(api_key_file)
+    elif API_KEY_VARIABLE not in os.environ:
+        raise InvalidRequestError(f"No API key: set {API_KEY_VARIABLE}, or pass --api-key-file. Nothing was sent.")
     if timeout is not None:
         arguments["timeout"] = Timeout(total=timeout)
     return arguments

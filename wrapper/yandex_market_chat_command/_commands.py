@@ -168,6 +168,8 @@ def run(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal cannot show must not cost the line.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # TextIO lacks what stdout has
+    # httpx imports its own command, with rich and a highlighter, wherever it can: 0.2 s that nobody needs here.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # what stops an import is None
     as_json = "--json" in arguments
     status: int
     try:

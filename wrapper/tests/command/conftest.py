@@ -43,7 +43,6 @@ class Cli:
         self.environment = os.environ | {
             "YANDEX_MARKET_API_KEY": server.api_key,
             "YANDEX_MARKET_BASE_URL": server.base_url,
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
         self.running: list[subprocess.Popen[bytes]] = []
 

@@ -195,7 +195,7 @@ def _find_duplicates(db: sqlite3.Connection, states: Sequence[str]) -> None:
 def _refuse(faults: Sequence[ManifestFault]) -> None:
     if not faults:
         return
-    ordered = tuple(sorted(faults))
+    ordered = tuple(sorted(faults, key=lambda fault: fault.line))
     error = ManifestError(
         f"The manifest has {len(ordered)} fault{'s' if len(ordered) > 1 else ''}; the first, in line"
         f" {ordered[0].line}: {ordered[0].reason}. Nothing was sent."
