@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from yandex_market_chat.batch import BatchProgress
 
-from ._output import say
+from ._output import count, say
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -58,7 +58,7 @@ class _Lines:
 
     def __init__(self) -> None:
         self._rate: _Rate | None = None
-        self._next = 0.0
+        self._next = self._look = 0.0
         self._pausing: set[int] = set()
 
     def on_progress(self, progress: BatchProgress) -> None:
@@ -66,8 +66,18 @@ class _Lines:
         if self._rate is None:
             self._rate = _Rate(progress)
             if progress.due:
-                say(f"Sending {progress.due} of {progress.total} files for {len(progress.businesses)} businesses.")
+                who = f"{len(progress.businesses)} business{'es' if len(progress.businesses) > 1 else ''}"
+                say(f"Sending {progress.due} of {count(progress.total, 'file')} for {who}.")
             self._next = time.monotonic() + EVERY
+        if time.monotonic() >= self._look:
+            # There may be thousands of them, and as many changes in a second.
+            self._look = time.monotonic() + (0.1 if len(progress.businesses) > 100 else 0.0)
+            self._say_pauses(progress)
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + EVERY
+            say("; ".join(filter(None, (_summary(progress), str(self._rate)))))
+
+    def _say_pauses(self, progress: BatchProgress) -> None:
         for business in progress.businesses.values():
             until = business.paused_until
             if until is None:
@@ -75,9 +85,6 @@ class _Lines:
             elif business.business_id not in self._pausing:
                 self._pausing.add(business.business_id)
                 say(f"Business {business.business_id} pauses until {until.astimezone():%H:%M:%S}.")
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + EVERY
-            say("; ".join(filter(None, (_summary(progress), str(self._rate)))))
 
 
 @contextmanager

@@ -24,6 +24,11 @@ class Status(IntEnum):
         return self.name.lower().replace("_", " ")
 
 
+def count(number: int, noun: str) -> str:
+    """Return so many of them, in English whose plurals end in s."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def say(sentence: str) -> None:
     """Write a paragraph for people, to standard error."""
     with suppress(OSError):  # nobody listens; the exit status still tells

@@ -13,7 +13,7 @@ from yandex_market_chat.batch import BatchError, BatchResult, ManifestError, sen
 
 from ._client import client_arguments, show_log
 from ._display import display
-from ._output import Status, finish, say, tell
+from ._output import Status, count, finish, say, tell
 
 SHOWN_FAULTS = 100
 
@@ -119,13 +119,13 @@ def _say_faults(message: str, faults: tuple[tuple[int, str], ...]) -> None:
 def _say_result(result: BatchResult, dry_run: bool, as_json: bool) -> None:
     out = say if as_json else tell
     if result.duplicates:
-        out(f"{_count(len(result.duplicates), 'line')} not sent: the same content goes to the same chat by another.")
+        out(f"{count(len(result.duplicates), 'line')} not sent: the same content goes to the same chat by another.")
         for line, first in result.duplicates[:5]:
             out(f"  line {line} is as line {first}")
     if result.changed_files:
-        out(f"{_count(result.changed_files, 'file')} changed since it was planned; sent is what it is now.")
+        out(f"{count(result.changed_files, 'file')} changed since it was planned; sent is what it is now.")
     if result.interrupted:
-        out(f"{_count(result.interrupted, 'file')} in flight when an earlier run was killed, so unknown.")
+        out(f"{count(result.interrupted, 'file')} in flight when an earlier run was killed, so unknown.")
     if dry_run:
         out(f"Nothing was sent. {result.due} of {result.total} would be.")
         return
@@ -139,7 +139,3 @@ def _say_result(result: BatchResult, dry_run: bool, as_json: bool) -> None:
             say(f"  {sentence}")
     if result.stopped:
         say(f"Stopped before the end: {result.stopped}. Run it again with the same journal to go on.")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from yandex_market_chat import InvalidRequestError, RetryPolicy, Timeout
-from yandex_market_chat.batch import BatchError, BatchProgress, _engine, _pace
+from yandex_market_chat.batch import BatchError, BatchProgress, _engine, _pace, _room
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault
 
 from .conftest import Mailing, chats
@@ -185,7 +185,7 @@ def test_few_items_and_nobody_there_end_soon(mailing: Mailing) -> None:
 def test_large_files_of_many_businesses_do_not_fill_the_memory(
     mailing: Mailing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_engine, "MOST_BYTES", 15)
+    monkeypatch.setattr(_room, "MOST_BYTES", 15)
     for chat in range(1, 4):
         mailing.server.script_for(chat, *[Fault(delay=0.05)] * 6)
     mailing.write(*(line for business in range(1, 7) for line in chats(3, business)))
@@ -304,7 +304,7 @@ def test_a_closed_client(mailing: Mailing) -> None:
         asyncio.run(run())
 
 
-@pytest.mark.parametrize("name", ["missing/report.csv", "folder", "nul\0"])
+@pytest.mark.parametrize("name", ["missing/report.csv", "folder", "nul\0", "manifest.csv", "folder/../journal.sqlite"])
 def test_a_report_that_cannot_be(mailing: Mailing, name: str) -> None:
     (mailing.folder / "folder").mkdir()
     mailing.write(*chats(1))

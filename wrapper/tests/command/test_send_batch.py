@@ -54,7 +54,7 @@ def test_statuses(cli: Cli, server: MockServer, write: Callable[..., None]) -> N
         "  line 5 is as line 2",
         "1 of 3 sent, 1 not sent, 1 unknown, 0 left.",
     ]
-    assert first.err == "Sending 3 of 3 files for 1 businesses.\n"
+    assert first.err == "Sending 3 of 3 files for 1 business.\n"
     with (cli.folder / "r.csv").open(encoding="utf-8", newline="") as file:
         outcomes = {row["line"]: (row["outcome"], row["error"]) for row in csv.DictReader(file)}
     assert outcomes == {

@@ -24,12 +24,11 @@ from ._pace import TRIES, Pace
 from ._plan import plan
 from ._report import Report
 from ._result import BatchProgress, BatchResult, BusinessProgress, Duplicate
+from ._room import Room
 from ._writer import UnwrittenError, Writer
 
-MOST_BYTES = 64 * 1024 * 1024
-"""Of files in memory at once, over all businesses."""
-MOST_SENDS = 200
-"""At once, over all businesses: each needs a file descriptor."""
+ITEMS = 5_000
+"""About so many are fetched at once, for all businesses together."""
 
 _ACROSS = {SENT: "sent", NOT_SENT: "not_sent", UNKNOWN: "unknown"}
 
@@ -84,7 +83,7 @@ async def send_batch(
     """
     chat._check_usable()
     states = [PENDING, *[UNKNOWN] * resend_unknown, *[NOT_SENT] * retry_not_sent]
-    draft = Report(report) if report is not None else None
+    draft = Report(report, manifest, journal) if report is not None else None
     writer = Writer()
     try:
         changed = await writer.do(_begin, writer, journal, Path(manifest), dry_run, chat._max_file_size, states)
@@ -151,8 +150,7 @@ class _Run:
         self._on_progress = on_progress
         self._paces: dict[int, Pace] = {}
         self._news: dict[int, asyncio.Event] = {}
-        self._bytes = self._sends = 0
-        self._room = asyncio.Event()
+        self._room = Room()
         self._refusals: Counter[int] = Counter()
         self.unwritten: list[str] = []
         self.progress: BatchProgress
@@ -178,6 +176,7 @@ class _Run:
             due=sum(due for _, due, _ in businesses),
             businesses={business: BusinessProgress(business, due, sent) for business, due, sent in businesses},
         )
+        self._page = max(2, min(200, ITEMS // max(1, len(businesses))))
         for business in self.progress.businesses:
             self._paces[business] = Pace(business, self._chat._allowances, self._chat._max_parallel)
             self._news[business] = asyncio.Event()
@@ -198,7 +197,6 @@ class _Run:
         self._wake()
 
     def _wake(self) -> None:
-        self._room.set()
         for news in self._news.values():
             news.set()
 
@@ -214,7 +212,7 @@ class _Run:
         async with asyncio.TaskGroup() as sends:
             while not (self._ends or pace.given_up):
                 if not items and more:
-                    items += await self._writer.do(self._writer.journal.due, business, last, self._states)
+                    items += await self._writer.do(self._writer.journal.due, business, last, self._states, self._page)
                     more = bool(items)
                     last = items[-1].line if items else last
                     continue
@@ -231,22 +229,16 @@ class _Run:
                         async with asyncio.timeout(seconds if seconds < math.inf else None):
                             await news.wait()
                     shown.paused_until = None
-                elif not self._has_room(items[0].size):
-                    self._room.clear()
-                    await self._room.wait()
                 else:
                     item = items.popleft()
+                    await self._room.take(item.size)
+                    if self._ends or pace.wait(time.monotonic()):  # it may have taken long
+                        items.appendleft(item)
+                        self._room.give_back(item.size)
+                        continue
                     mark = pace.started()
-                    self._hold(item.size)
                     shown.in_flight += 1
                     sends.create_task(self._send_in_turn(item, pace, mark, items))
-
-    def _has_room(self, size: int) -> bool:
-        return not self._sends or (self._sends < MOST_SENDS and self._bytes + size <= MOST_BYTES)
-
-    def _hold(self, size: int) -> None:
-        self._sends += 1
-        self._bytes += size
 
     async def _send_in_turn(self, item: Item, pace: Pace, mark: int, items: deque[Item]) -> None:
         """Send an item; put it back if it was only not its time."""
@@ -258,10 +250,8 @@ class _Run:
         finally:
             # Only now: whoever sees nobody in flight is to find all that is left.
             pace.ended(mark, outcome, time.monotonic())
-            self._sends -= 1
-            self._bytes -= item.size
+            self._room.give_back(item.size)
             self.progress.businesses[item.business_id].in_flight -= 1
-            self._room.set()
             self._news[item.business_id].set()
         self._tell()
 

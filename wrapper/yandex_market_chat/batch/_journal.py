@@ -19,8 +19,6 @@ from ._manifest import BatchError
 
 APPLICATION = 0x594D4342  # "YMCB"
 VERSION = 1
-PAGE = 200
-"""How many items are fetched at once."""
 
 PENDING, SENDING, SENT, NOT_SENT, UNKNOWN = "pending", "sending", "sent", "not sent", "unknown"
 
@@ -160,15 +158,16 @@ class Journal:
             return
         try:
             self.db.execute("COMMIT")
-            if self._made and hasattr(os, "O_DIRECTORY"):
-                # The name is to survive a power failure too.
+        except sqlite3.Error as error:
+            raise self._unusable(error) from None
+        if self._made and hasattr(os, "O_DIRECTORY"):
+            # The name is to survive a power failure too. There are file systems that cannot promise it.
+            with suppress(OSError):
                 folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
                 try:
                     os.fsync(folder)
                 finally:
                     os.close(folder)
-        except (sqlite3.Error, OSError) as error:
-            raise self._unusable(error) from None
         self._made = False
 
     def close(self) -> None:
@@ -219,18 +218,18 @@ class Journal:
             WHERE line IS NOT NULL GROUP BY business_id HAVING due ORDER BY min(line)"""  # noqa: S608
         return self.db.execute(counted, states).fetchall()
 
-    def due(self, business_id: int, after: int, states: Sequence[str]) -> list[Item]:
+    def due(self, business_id: int, after: int, states: Sequence[str], most: int) -> list[Item]:
         """Return the next items of a business that are to be sent, behind that line."""
         page = f"""
             SELECT id, line, key, business_id, chat_id, file, name, content_type, item.sha256, size, state,
                 unknown_attempts
             FROM item JOIN file ON path = file
-            WHERE business_id = ? AND line > ? AND state IN ({_marks(states)}) ORDER BY line LIMIT {PAGE}"""  # noqa: S608
-        return [Item(*row) for row in self.db.execute(page, (business_id, after, *states))]
+            WHERE business_id = ? AND line > ? AND state IN ({_marks(states)}) ORDER BY line LIMIT ?"""  # noqa: S608
+        return [Item(*row) for row in self.db.execute(page, (business_id, after, *states, most))]
 
     def counts(self) -> dict[str, int]:
         """Return how many items of the manifest are in each state."""
-        counted = dict.fromkeys((PENDING, SENDING, SENT, NOT_SENT, UNKNOWN), 0)
+        counted: dict[str, int] = dict.fromkeys((PENDING, SENDING, SENT, NOT_SENT, UNKNOWN), 0)
         counted.update(self.db.execute("SELECT state, count(*) FROM item WHERE line IS NOT NULL GROUP BY state"))
         return counted
 

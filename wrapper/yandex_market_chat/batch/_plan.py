@@ -193,12 +193,10 @@ def _find_duplicates(db: sqlite3.Connection, states: Sequence[str]) -> None:
 
 
 def _refuse(faults: Sequence[ManifestFault]) -> None:
-    if not faults:
-        return
-    ordered = tuple(sorted(faults, key=lambda fault: fault.line))
-    error = ManifestError(
-        f"The manifest has {len(ordered)} fault{'s' if len(ordered) > 1 else ''}; the first, in line"
-        f" {ordered[0].line}: {ordered[0].reason}. Nothing was sent."
-    )
-    error.faults = ordered
-    raise error
+    if faults:
+        first, *_ = ordered = sorted(faults, key=lambda fault: fault.line)
+        count = f"{len(ordered)} fault{'s' if len(ordered) > 1 else ''}"
+        said = f"The manifest has {count}; the first, in line {first.line}: {first.reason}. Nothing was sent."
+        error = ManifestError(said)
+        error.faults = tuple(ordered)
+        raise error
