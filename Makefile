@@ -57,9 +57,9 @@ test: $(VENV)/workshop ## unit and end-to-end tests over real sockets
 	$(BIN)/pytest -n 2 --dist loadgroup --randomly-seed=$(SEED)
 
 .PHONY: coverage
-coverage: $(VENV)/workshop ## branch coverage of the wrapper's core, which is to be whole
+coverage: $(VENV)/workshop ## branch coverage of the wrapper's core and of batches, which is to be whole
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q --randomly-seed=$(SEED) wrapper/tests --ignore wrapper/tests/testing
+	$(BIN)/coverage run -m pytest -q --randomly-seed=$(SEED) wrapper/tests --ignore wrapper/tests/testing --ignore wrapper/tests/command
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

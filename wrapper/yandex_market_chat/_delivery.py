@@ -59,8 +59,10 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps:
     resume = rules.clock()
     while True:
         # Others learn while this one waits, so what is known of the allowance is asked again after each pause.
-        while (pause := max(resume - rules.clock(), rules.allowances.spent_for(send.business_id, rules.clock()))) > 0:
-            if rules.clock() + pause >= deadline or not (rules.waits_for_limits or resume > rules.clock()):
+        while (
+            pause := max(resume - rules.clock(), spent := rules.allowances.spent_for(send.business_id, rules.clock()))
+        ) > 0:
+            if rules.clock() + pause >= deadline or (spent and not rules.waits_for_limits):
                 raise _final(unknown, last or _known_to_be_spent(rules.allowances.of(send.business_id)))
             _log(send, "pause of %.3f s", pause, pause=pause)
             yield Pause(pause)

@@ -215,6 +215,65 @@ def test_stopped(mailing: Mailing) -> None:
     assert set(mailing.arrived().values()) == {1}
 
 
+def test_stopped_while_others_wait_for_room(mailing: Mailing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_room, "MOST_BYTES", 1)
+    mailing.write(*(line for business in range(1, 7) for line in chats(3, business)))
+
+    async def run() -> Any:
+        stop = asyncio.Event()
+        return await mailing.send(stop=stop, on_progress=lambda progress: progress.sent and stop.set())
+
+    result = asyncio.run(run())
+    assert 1 <= result.sent < 18
+    assert result.left == 18 - result.sent
+    assert len(mailing.server.requests) == result.sent
+
+
+def test_stopped_while_a_file_is_read(mailing: Mailing, monkeypatch: pytest.MonkeyPatch) -> None:
+    mailing.write(*chats(3))
+    read = _engine._read
+
+    async def run() -> Any:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def slow_read(*arguments: Any) -> bytes:
+            asyncio.run_coroutine_threadsafe(set_it(), loop).result()
+            return read(*arguments)
+
+        async def set_it() -> None:
+            stop.set()
+
+        monkeypatch.setattr(_engine, "_read", slow_read)
+        return await mailing.send(stop=stop)
+
+    result = asyncio.run(run())
+    assert (result.left, result.stopped) == (3, "it was told to stop")
+    assert not mailing.server.requests
+
+
+def test_room_is_given_in_order_and_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_room, "MOST_BYTES", 10)
+
+    async def run() -> None:
+        room = _room.Room()
+        await room.take(100)  # alone
+        waiting = [asyncio.create_task(room.take(size)) for size in (6, 3, 6, 1)]
+        await asyncio.sleep(0)
+        waiting[1].cancel()  # gives up in the line
+        await asyncio.sleep(0)
+        room.give_back(100)
+        waiting[0].cancel()  # in the moment in which it would have had its turn
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert [task.cancelled() for task in waiting] == [True, True, False, False]
+        late = asyncio.create_task(room.take(4))
+        await asyncio.sleep(0)
+        assert not late.done()
+        room.give_back(1)
+        await late
+
+    asyncio.run(run())
+
+
 def test_cancelled(mailing: Mailing) -> None:
     mailing.server.script_for(2, Fault(cut="silence", at="after-body"))
     mailing.write(*chats(2))
@@ -222,6 +281,7 @@ def test_cancelled(mailing: Mailing) -> None:
     async def run() -> None:
         task = asyncio.create_task(mailing.send())
         while not (mailing.server.in_flight and len(mailing.server.received) == 1):
+            assert not task.done()
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
         task.cancel()

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from yandex_market_chat.batch import JournalError, JournalInUseError, ManifestError, _journal
+from yandex_market_chat.batch import BatchProgress, JournalError, JournalInUseError, ManifestError, _journal
+from yandex_market_chat.batch._writer import Writer
 from yandex_market_chat.testing import Fault
 
 from .conftest import Mailing, chats
@@ -26,6 +30,7 @@ def test_a_second_one_is_told_at_once(mailing: Mailing) -> None:
     async def run() -> None:
         first = asyncio.create_task(mailing.send())
         while not mailing.server.in_flight:
+            assert not first.done()
             await asyncio.sleep(0.01)
         with pytest.raises(JournalInUseError, match="in use by another process"):
             await mailing.send()
@@ -119,11 +124,70 @@ def test_what_is_left_sending_is_unknown(mailing: Mailing) -> None:
     assert mailing.arrived() == {(1, 1): 1, (1, 2): 1, (1, 3): 2}
 
 
+@contextmanager
+def no_room(size: int) -> Iterator[Callable[[], None]]:
+    """Give a function from whose call on no file of this process grows beyond that size."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_becomes_full_while_files_are_in_flight(mailing: Mailing) -> None:
+    for chat in (2, 3, 4):
+        mailing.server.script_for(chat, Fault(delay=1.0))
+    mailing.server.script_for(21, Fault(delay=0.3))
+    mailing.write(*chats(4), *(f"2,{chat},a.pdf" for chat in range(21, 30)))
+    with no_room(0) as begin:
+
+        def watch(progress: BatchProgress) -> None:
+            if progress.businesses[2].sent == 1:
+                begin()
+
+        result = mailing.run(on_progress=watch)
+    assert result.stopped
+    assert result.stopped.startswith("the journal cannot be written: ")
+    # What was to begin did not; what was in flight ended, and the journal could not take it.
+    assert (result.sent, result.unknown, result.left) == (2, 3, 8)
+    assert [sentence.endswith(": sent") for sentence in result.unwritten] == [True] * 3
+    assert len(mailing.server.received) == 5
+    result = mailing.run()
+    assert (result.sent, result.unknown, result.interrupted) == (10, 3, 3)
+    assert set(mailing.arrived().values()) == {1}
+
+
+def test_a_disk_that_is_full_before_anything_is_planned(mailing: Mailing) -> None:
+    mailing.write(*chats(100))
+    with no_room(8192) as begin:
+        begin()
+        with pytest.raises(JournalError, match="Nothing was sent"):
+            mailing.run()
+    assert not mailing.server.requests
+    assert not mailing.journal.exists()
+
+
+def test_a_change_that_nobody_waits_for_any_more(mailing: Mailing) -> None:
+    mailing.write(*chats(2))
+    mailing.run()
+
+    async def run() -> None:
+        writer = Writer()
+        writer.journal = await writer.do(_journal.Journal, mailing.journal)
+        await writer.do(writer.journal.keep)
+        tasks = [asyncio.create_task(writer.write(_journal.Change(row, "unknown"))) for row in (1, 2)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        await writer.close()
+        await tasks[1]
+
+    asyncio.run(run())
+    assert set(mailing.states().values()) == {"unknown"}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of another process are Linux's")
 def test_a_full_disk(mailing: Mailing) -> None:
     """The system refuses every write to a file from the moment on in which four are in flight."""
-    import resource
-
     for chat in range(1, 21):
         mailing.server.script_for(chat, Fault(delay=0.7))
     mailing.write(*chats(20))

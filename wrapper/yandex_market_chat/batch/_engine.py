@@ -7,11 +7,11 @@ import copy
 import hashlib
 import math
 import os
+import sqlite3
 import time
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -119,8 +119,11 @@ def _begin(
 ) -> int:
     """Open the journal and plan, in one transaction."""
     journal = writer.journal = Journal(path, dry_run=dry_run)
-    changed = plan(journal.db, manifest, limit, states)
-    journal.keep()
+    try:
+        changed = plan(journal.db, manifest, limit, states)
+        journal.keep()
+    except sqlite3.Error as error:  # a full disk, most often
+        raise journal.unusable(error) from None
     return changed
 
 
@@ -142,7 +145,7 @@ class _Run:
     ) -> None:
         # The same client, with its places, allowances and connections, but for who waits when a limit is hit.
         self._chat = copy.copy(chat)
-        self._chat._rules = replace(chat._rules, waits_for_limits=False)
+        self._chat._rules = chat._rules._replace(waits_for_limits=False)
         self._writer = writer
         self._folder = folder
         self._states = states

@@ -98,7 +98,7 @@ class Journal:
             # "": a temporary one.
             self.db = sqlite3.connect("" if dry_run and self._made else self._path, timeout=0, isolation_level=None)
         except (sqlite3.Error, ValueError) as error:
-            raise self._unusable(error) from None
+            raise self.unusable(error) from None
         self._dry_run = dry_run
         try:
             self.db.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -120,7 +120,7 @@ class Journal:
             ).rowcount
         except sqlite3.Error as error:
             self.db.close()
-            raise self._unusable(error) from None
+            raise self.unusable(error) from None
         except BaseException:
             self.db.close()
             raise
@@ -133,11 +133,12 @@ class Journal:
             (version,) = self.db.execute("PRAGMA user_version").fetchone()
             if version != VERSION:
                 reason = f"it was made by another version of this package (format {version}, not {VERSION})"
-                raise self._unusable(reason)
+                raise self.unusable(reason)
         elif self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise self._unusable("it is a SQLite file of something else")
+            raise self.unusable("it is a SQLite file of something else")
 
-    def _unusable(self, error: Exception | str) -> JournalError:
+    def unusable(self, error: Exception | str) -> JournalError:
+        """Return the error that says why it cannot be used."""
         # Codes have names from Python 3.11 on; the texts are SQLite's own, and English.
         code = getattr(error, "sqlite_errorname", "")
         where = f"The journal {os.fspath(self._path)!r}"
@@ -156,10 +157,7 @@ class Journal:
         """Make durable what was planned; of a dry run nothing is kept."""
         if self._dry_run:
             return
-        try:
-            self.db.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise self._unusable(error) from None
+        self.db.execute("COMMIT")
         if self._made and hasattr(os, "O_DIRECTORY"):
             # The name is to survive a power failure too. There are file systems that cannot promise it.
             with suppress(OSError):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from ._journal import SENDING, Change, Journal
+from ._journal import Change, Journal
 
 T = TypeVar("T")
 
@@ -34,8 +34,6 @@ class Writer:
 
     async def write(self, change: Change) -> None:
         """Return when the change is durable, perhaps with others; UnwrittenError if it is not."""
-        if self.broken and change.state == SENDING:
-            raise UnwrittenError(self.broken)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((change, done))
         if self._writing is None:
