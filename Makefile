@@ -57,9 +57,9 @@ test: $(VENV)/workshop ## unit and end-to-end tests over real sockets
 	$(BIN)/pytest -n 2 --dist loadgroup --randomly-seed=$(SEED)
 
 .PHONY: coverage
-coverage: $(VENV)/workshop ## branch coverage of the wrapper's core, which is to be whole
+coverage: $(VENV)/workshop ## branch coverage of the wrapper's core and of batches, which is to be whole
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q --randomly-seed=$(SEED) wrapper/tests --ignore wrapper/tests/testing
+	$(BIN)/coverage run -m pytest -q --randomly-seed=$(SEED) wrapper/tests --ignore wrapper/tests/testing --ignore wrapper/tests/command
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
@@ -70,6 +70,15 @@ test-page: $(VENV)/workshop ## the mock server's page in headless Chromium (Debi
 .PHONY: test-schemathesis
 test-schemathesis: $(VENV)/workshop ## stock schemathesis against the mock server: 2 000 cases, all checks, a minute
 	$(BIN)/python contract_tests/stock_schemathesis.py
+
+TORTURE_SEED := 1
+.PHONY: torture
+torture: $(VENV)/workshop ## 3 000 files, a server that fails, 50 kills: is the journal right? TORTURE_SEED=7 for others; a minute
+	$(BIN)/python wrapper/torture.py --seed $(TORTURE_SEED)
+
+.PHONY: test-durability
+test-durability: $(VENV)/workshop ## the journal is synced before a connection opens, as strace sees it (Debian: apt-get install strace)
+	$(BIN)/python wrapper/durability.py
 
 .PHONY: contract
 contract: $(VENV)/workshop ## contract, mock server, generated client and wrapper against each other; a part of `make test`
@@ -109,7 +118,9 @@ test-matrix: $(VENV)/workshop ## the built wheel, with its declared dependencies
 		PATH="$(PYENV_BINS)$$PATH" $(BIN)/uv venv --quiet --no-project --python $$version $$env && \
 		$(BIN)/uv pip install --quiet --python $$env/bin/python .scratch/matrix/dist/*.whl && \
 		$$env/bin/python -I -W error wrapper/demo.py > $$env/demo.txt && \
-		tail -n 1 $$env/demo.txt || exit 1; done
+		tail -n 1 $$env/demo.txt && \
+		$$env/bin/python -I -W error -c 'import yandex_market_chat.batch' && \
+		{ $$env/bin/yandex-market-chat; test $$? = 2; } || exit 1; done
 	@rm -rf .scratch/matrix
 
 ## the benchmark
@@ -190,7 +201,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 
 
 .PHONY: lock
 lock: $(VENV)/node ## move the pinned versions of all tools forward
-	$(COMPILE) pyproject.toml --group workshop --output-file locks/workshop.txt
+	$(COMPILE) pyproject.toml --extra cli --group workshop --output-file locks/workshop.txt
 	$(COMPILE) pyproject.toml --group bench --output-file locks/bench.txt
 	$(COMPILE) --group bench-peer --output-file locks/bench-peer.txt
 	$(COMPILE) --group node --output-file locks/node.txt
