@@ -103,7 +103,7 @@ test-matrix: $(VENV)/workshop ## the built wheel, with its declared dependencies
 ## checks
 
 .PHONY: check
-check: lint types check-generated lint-contract core-size ## everything but the tests: style, types, generated, contract
+check: lint types check-generated lint-contract contract-diff api-diff core-size ## everything but the tests: style, types, generated, contract, what changed
 
 .PHONY: lint
 lint: $(VENV)/workshop ## style of the Python code
@@ -128,6 +128,18 @@ types: $(VENV)/workshop $(VENV)/node ## mypy --strict over both packages, pyrigh
 lint-contract: $(VENV)/workshop $(VENV)/node ## is the OpenAPI document valid and well made
 	$(BIN)/openapi-spec-validator openapi/openapi.yaml
 	$(NODE_MODULES)/.bin/redocly lint openapi/openapi.yaml --config openapi/redocly.yaml
+
+.PHONY: contract-diff
+contract-diff: $(VENV)/workshop $(VENV)/node ## what changed in the contract since its release, and does info.version say so
+	@$(BIN)/python -m release.contract_diff
+
+.PHONY: api-diff
+api-diff: $(VENV)/workshop ## what changed in the public interface since its release, and do version and changelog say so
+	@$(BIN)/python -m release.api_diff
+
+.PHONY: test-release
+test-release: $(VENV)/workshop $(VENV)/node ## the comparisons above on trial, and that of upstream-diff
+	$(BIN)/pytest -n 2 --randomly-seed=$(SEED) -p no:schemathesis release/tests
 
 ## the generated client
 

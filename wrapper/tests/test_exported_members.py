@@ -20,6 +20,7 @@ import yandex_market_chat
 import yandex_market_chat.testing
 
 PACKAGES = [yandex_market_chat, yandex_market_chat.testing]
+VERSIONS = {"__version__", "__contract_version__", "__contract_sha256__"}
 PRIVATE = {"httpx", "httpcore", "h11", "anyio", "_yandex_market_chat_api"}
 
 
@@ -30,7 +31,7 @@ def test_all_names_every_public_thing_and_nothing_else(package: types.ModuleType
     assert len(set(exported)) == len(exported)
     public = {
         name for name, thing in vars(package).items() if not name.startswith("_") and not inspect.ismodule(thing)
-    } | ({"__version__"} & vars(package).keys())
+    } | (VERSIONS & vars(package).keys())
     assert public == set(exported)
 
 
@@ -68,7 +69,7 @@ def test_the_agreed_names_are_there() -> None:
     }
     assert found == tree
     others = {"ApiErrorItem", "AsyncChatClient", "ChatClient", "Quota", "RetryPolicy", "SentFile", "Timeout"}
-    assert set(yandex_market_chat.__all__) == {*tree, *others, "__version__"}
+    assert set(yandex_market_chat.__all__) == {*tree, *others, *VERSIONS}
 
 
 def public_classes() -> list[type]:

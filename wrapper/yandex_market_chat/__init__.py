@@ -40,7 +40,7 @@ from ._errors import (
 from ._options import RetryPolicy, Timeout
 from ._quota import Quota
 from ._send import SentFile
-from ._version import __version__
+from ._version import __contract_sha256__, __contract_version__, __version__
 
 __all__ = [
     "AccessDeniedError",
@@ -73,6 +73,8 @@ __all__ = [
     "UnexpectedRefusalError",
     "UnexpectedResponseError",
     "WaitTimeoutError",
+    "__contract_sha256__",
+    "__contract_version__",
     "__version__",
 ]
 
