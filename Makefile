@@ -137,8 +137,12 @@ contract-diff: $(VENV)/workshop $(VENV)/node ## what changed in the contract sin
 api-diff: $(VENV)/workshop ## what changed in the public interface since its release, and do version and changelog say so
 	@$(BIN)/python -m release.api_diff
 
+.PHONY: upstream-diff
+upstream-diff: $(VENV)/workshop $(VENV)/node ## where the contract differs from a copy of Market's own: UPSTREAM=path/to/openapi.yaml
+	@$(BIN)/python -m release.upstream_diff "$(UPSTREAM)"
+
 .PHONY: test-release
-test-release: $(VENV)/workshop $(VENV)/node ## the comparisons above on trial, and that of upstream-diff
+test-release: $(VENV)/workshop $(VENV)/node ## the three comparisons above on trial
 	$(BIN)/pytest -n 2 --randomly-seed=$(SEED) -p no:schemathesis release/tests
 
 ## the generated client
