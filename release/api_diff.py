@@ -158,7 +158,7 @@ def main() -> str | None:
     old = json.loads((TOP / SNAPSHOT).read_text(encoding="utf-8"))
     released, version = Version.parse(old["version"]), package_version()
     found = compare(old["interface"], current)
-    print(f"api-diff: {len(found) or 'no'} changes of the public interface since {released}")
+    print(f"api-diff: changes of the public interface since {released}: {len(found) or 'none'}")
     for impact, words in found:
         print(f"  {impact.name.lower():9} {words}")
     impact = max((impact for impact, _ in found), default=Impact.NONE)

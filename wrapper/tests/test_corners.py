@@ -14,7 +14,7 @@ import httpcore
 import pytest
 
 from yandex_market_chat import ApiError, ChatClient, ChatError, ConnectionLostError, InvalidRequestError, RetryPolicy
-from yandex_market_chat._api import Body
+from yandex_market_chat._api import Call
 from yandex_market_chat._async_network import Backend
 from yandex_market_chat._base_client import _begin_as_child
 from yandex_market_chat._credentials import Credentials
@@ -181,7 +181,7 @@ def test_headers_are_a_mapping() -> None:
 
 def test_a_body_can_be_iterated_as_any_async_iterator() -> None:
     async def main() -> None:
-        body = Body.__new__(Body)
+        body = Call.__new__(Call)
         body._head, body._content, body._tail, body._on_sent = b"a", b"b", b"c", None
         assert [piece async for piece in aiter(aiter(body))] == [b"abc"]
 

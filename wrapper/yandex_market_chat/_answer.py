@@ -1,11 +1,11 @@
 """From the server's answer to what it means."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import NamedTuple
 
 from . import _errors as errors
-from ._api import is_ok
 from ._credentials import Credentials
 from ._headers import Headers
 from ._quota import Quota
@@ -30,8 +30,7 @@ _KINDS_BY_CLASS: dict[int, type[errors.ApiError]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """An answer as it arrived."""
 
     status_code: int
@@ -42,9 +41,16 @@ class Answer:
     """Take the secrets out of what is to be shown. What the answer means is decided before."""
 
 
+@cache
+def _parser() -> Callable[[int, bytes], bool]:
+    from ._api import is_ok  # when first needed: as long as all else of the import takes
+
+    return is_ok
+
+
 def is_sent(answer: Answer) -> bool:
     """Whether the answer says that the file has been sent."""
-    return answer.status_code == 200 and not answer.body_truncated and is_ok(200, answer.body)
+    return answer.status_code == 200 and not answer.body_truncated and _parser()(200, answer.body)
 
 
 def error_of(answer: Answer, quota: Quota | None) -> errors.ApiError:

@@ -25,6 +25,8 @@ from ._transport import Held, make_transport
 
 T = TypeVar("T")
 
+# What the synchronous client imports when first needed; here that would hold up the loop for 20 ms.
+import_module("._api", __package__)
 # httpcore's locks are anyio's, which makes its asyncio half when first used: that would hold up the loop for 80 ms.
 with suppress(ImportError):
     import_module("anyio._backends._asyncio")
@@ -115,8 +117,9 @@ class AsyncChatClient(BaseClient):
         places, place, content = self._places, Place(), b""
         try:
             places.ask(send.business_id, place)
-            if not place.done():
-                await _in_time(send, asyncio.wrap_future(place), "while the send waited for others of this business")
+            if place.turn is not None:
+                turn = asyncio.wrap_future(place.turn)
+                await _in_time(send, turn, "while the send waited for others of this business")
             self._check_usable()
             content = await _in_time(send, self._content(file), "while the file was read")
             send.size = len(content)

@@ -4,14 +4,15 @@ import logging
 import os
 import ssl
 import time
+import typing
 from collections.abc import AsyncIterable, Callable
 from datetime import UTC, datetime
+from functools import cache
 from inspect import iscoroutinefunction
 from weakref import WeakSet
 
 import httpx
 
-from ._api import Body, call_of
 from ._credentials import Credentials
 from ._delivery import Rules
 from ._errors import InvalidRequestError
@@ -23,6 +24,9 @@ from ._route import Route
 from ._send import Send, tell
 from ._tls import renew_lock
 from ._version import __version__
+
+if typing.TYPE_CHECKING:
+    from ._api import Call
 
 Progress = Callable[[int, int], object]
 
@@ -57,8 +61,8 @@ class BaseClient:
                 refuse(f"retry must be a RetryPolicy, not {type(retry).__name__}.")
             self._max_file_size = check_count("max_file_size", max_file_size)
             self._max_parallel = check_count("max_parallel", max_parallel)
-            self._headers = _headers(integration, keep_alive)
             self._route = Route(base_url, proxy, verify, keep_alive)
+            self._headers = {"Host": self._route.host} | _headers(integration, keep_alive)
             self._credentials = Credentials(api_key, oauth_token, self._route.proxy)
         except InvalidRequestError as error:
             refused = error
@@ -102,11 +106,10 @@ class BaseClient:
     ) -> None:
         """Check what a send was told, but for the file."""
         self._check_usable()
-        for name, value in (("business_id", business_id), ("chat_id", chat_id)):
-            if _is_id(value):  # so that the error about the one tells the other
-                setattr(send, name, int.__index__(value))
-        _checked_id("business_id", business_id)
-        _checked_id("chat_id", chat_id)
+        try:
+            send.chat_id = _checked_id("chat_id", chat_id)
+        finally:  # so that the error about the one tells the other
+            send.business_id = _checked_id("business_id", business_id)
         send.timeout = self._timeout.but(timeout)
         if send.timeout.total is not None:
             send.deadline = send.started + send.timeout.total
@@ -125,18 +128,27 @@ class BaseClient:
         return found
 
     def _request(self, send: Send, content: bytes) -> httpx.Request:
-        call = call_of(send.business_id, send.chat_id, send.name, content, send.content_type)
-        call["url"] = self._route.base_url + call["url"]
-        call["headers"] |= self._headers | self._credentials.header
+        call = _call_type()(send.business_id, send.chat_id, send.name, content, send.content_type, send.on_sent)
         seconds = {"connect": send.timeout.connect, "read": send.timeout.read, "write": send.timeout.write}
-        request = httpx.Request(**call, extensions={"timeout": seconds})
-        request.stream = Body(request, content, send.on_sent)
-        return request
+        return httpx.Request(
+            call.method,
+            self._route.url_of(call.path, call.query),
+            headers=self._headers | self._credentials.header | call.headers,
+            stream=call,
+            extensions={"timeout": seconds},
+        )
 
     def __repr__(self) -> str:
         if not hasattr(self, "_closed"):  # shown in the traceback of a refused argument
             return f"<{type(self).__name__} not made>"
         return f"<{type(self).__name__} {self._route.base_url}{' closed' if self._closed else ''}>"
+
+
+@cache
+def _call_type() -> "type[Call]":
+    from ._api import Call  # when first needed: as long as all else of the import takes
+
+    return Call
 
 
 _clients: WeakSet[BaseClient] = WeakSet()
@@ -164,10 +176,6 @@ def _headers(integration: str | None, keep_alive: bool) -> dict[str, str]:
     if integration is not None:
         headers["X-Market-Integration"] = check_integration(integration)
     return headers if keep_alive else headers | {"Connection": "close"}
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST_ID
 
 
 def _checked_id(name: str, value: object) -> int:

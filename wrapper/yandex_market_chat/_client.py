@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import Future
 from contextlib import closing
 from typing import Self, cast
 
@@ -11,7 +12,6 @@ from ._base_client import BaseClient, Progress
 from ._delivery import Outcome, Pause, deliver, out_of_time
 from ._exchange import Exchange
 from ._file import File, FileLike
-from ._network import Backend
 from ._options import Timeout
 from ._places import Place
 from ._send import Send, SentFile
@@ -98,7 +98,9 @@ class ChatClient(BaseClient):
         places, place, content = self._places, Place(), b""
         try:
             places.ask(send.business_id, place)
-            self._wait_for(place, send)
+            if place.turn is not None:
+                _wait_for(place.turn, send)
+            self._check_usable()
             content = file.read(self._max_file_size)
             send.size = len(content)
             transport = self._connections()
@@ -115,13 +117,6 @@ class ChatClient(BaseClient):
             content = b""  # a frame lives as long as an error that somebody keeps
             places.give_back(send.business_id, place)
             self._close_if_done()
-
-    def _wait_for(self, place: Place, send: Send) -> None:
-        try:
-            place.result(send.left())
-        except TimeoutError:
-            raise out_of_time("while the send waited for others of this business to end (max_parallel)") from None
-        self._check_usable()
 
     def _attempt(self, transport: httpx.HTTPTransport, send: Send, content: bytes) -> Outcome:
         send.exchange = Exchange(self._credentials, send.timeout, send.deadline)
@@ -141,6 +136,8 @@ class ChatClient(BaseClient):
     def _connections(self) -> httpx.HTTPTransport:
         with self._lock:
             if self._held is None:
+                from ._network import Backend  # with httpcore, which httpx too imports when a client is made
+
                 self._held = Held(make_transport(httpx.HTTPTransport, Backend(), self._route))
             return self._held.transport
 
@@ -162,3 +159,10 @@ class ChatClient(BaseClient):
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         self.close()
+
+
+def _wait_for(turn: Future[None], send: Send) -> None:
+    try:
+        turn.result(send.left())
+    except TimeoutError:
+        raise out_of_time("while the send waited for others of this business to end (max_parallel)") from None

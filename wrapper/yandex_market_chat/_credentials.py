@@ -18,7 +18,7 @@ class Credentials:
     Not a dataclass, and slotted: `repr`, `vars`, a debugger's list of locals and pickle show nothing of it.
     """
 
-    __slots__ = ("_secrets", "header")
+    __slots__ = ("_encoded", "_secrets", "header")
 
     def __init__(self, api_key: str | None, oauth_token: str | None, proxy: str | None) -> None:
         if api_key is not None and oauth_token is not None:
@@ -42,22 +42,24 @@ class Credentials:
             secrets += [unquote(via.username), via.username]
         secrets += [secret.replace("/", "\\/") for secret in secrets]  # as some write it in JSON
         self._secrets = tuple(secret for secret in secrets if len(secret) >= SHORTEST_SECRET)
+        self._encoded = tuple(secret.encode() for secret in self._secrets)
 
     def redact(self, text: AnyStr) -> AnyStr:
         """Return what came from elsewhere without the secrets: a server or proxy may echo what it was sent."""
-        for secret in self._secrets:
-            if isinstance(text, bytes):
-                text = text.replace(secret.encode(), b"[removed]")
-            else:
+        if isinstance(text, bytes):
+            for encoded in self._encoded:
+                text = text.replace(encoded, b"[removed]")
+        else:
+            for secret in self._secrets:
                 text = text.replace(secret, "[removed]")
         return text
 
     def redact_end(self, content: bytes) -> bytes:
         """Do the same for a secret in the middle of which the content breaks off."""
-        for secret in self._secrets:
+        for secret in self._encoded:
             for length in range(len(secret) - 1, SHORTEST_SECRET - 1, -1):
-                if content.endswith(secret[:length].encode()):
-                    return content[: -len(secret[:length].encode())] + b"[removed]"
+                if content.endswith(secret[:length]):
+                    return content[:-length] + b"[removed]"
         return content
 
     def __repr__(self) -> str:

@@ -7,8 +7,8 @@
 import logging
 import random
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from . import _errors as errors
 from ._answer import Answer, error_of, is_sent
@@ -23,13 +23,11 @@ LONGEST_PAUSE = 8.0
 """Seconds at most before any repeat but that after a spent allowance."""
 
 
-@dataclass(frozen=True, slots=True)
 class Attempt:
     """Send the request now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     """Wait, then go on."""
 
     seconds: float
@@ -39,8 +37,7 @@ Outcome = Answer | Failure
 Steps = Generator[Attempt | Pause | SentFile, Outcome | None, None]
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """What decides beside what happened. The clocks and the dice are passed in."""
 
     retry: RetryPolicy

@@ -3,11 +3,10 @@
 import math
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from typing import NamedTuple, Self
 
-import httpcore
 import httpx
 
 from ._answer import KEPT_BODY, Answer, printable
@@ -36,24 +35,25 @@ class Exchange:
     As a context manager: the attempt that this thread or task is making. What is raised in it becomes its outcome.
     """
 
+    begun = False
+    """Whether the request has begun to be written."""
+    connecting = False
+    """Whether what was written last is only a request to a proxy for a tunnel."""
+    cut = False
+    """Whether not all of the request could be written. httpcore goes on to look for an answer."""
+    heard = False
+    """Whether anything was read in this attempt."""
+    _held = b""
+    _status = 0
+    _headers: Sequence[tuple[bytes, bytes]] = ()
+    _failure: Failure | None = None
+    _broken = False
+
     def __init__(self, credentials: Credentials, timeout: Timeout, deadline: float) -> None:
         self._credentials = credentials
         self.connect = timeout.connect
         self.deadline = deadline
-        self.begun = False
-        """Whether the request has begun to be written."""
-        self.connecting = False
-        """Whether what was written last is only a request to a proxy for a tunnel."""
-        self.cut = False
-        """Whether not all of the request could be written. httpcore goes on to look for an answer."""
-        self.heard = False
-        """Whether anything was read in this attempt."""
-        self._held = b""
-        self._status = 0
-        self._headers: list[tuple[bytes, bytes]] = []
         self._body = bytearray()
-        self._failure: Failure | None = None
-        self._broken = False
 
     def __enter__(self) -> Self:
         self._token = current.set(self)
@@ -74,14 +74,14 @@ class Exchange:
             )
         return True
 
-    def within(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
+    def within(self, timeout: float | None, error: type[Exception]) -> float | None:
         """Return the seconds that an operation may take: its own timeout, or less if less is left of the send."""
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise error("the total time of the send is up")
         return min(left, left if timeout is None else timeout) if left < math.inf else timeout
 
-    def due(self, data: bytes) -> list[bytes]:
+    def due(self, data: bytes) -> tuple[bytes, ...]:
         """Return what is to be written now; nothing, if a head waits for the body: a small request is one write.
 
         Without data: what waits is written before the answer is read.
@@ -89,14 +89,16 @@ class Exchange:
         The class of an exception does not tell how far things went: a proxy that hangs up during CONNECT raises the
         same as a server that hangs up after the request.
         """
-        if not self._held and 0 < len(data) <= SMALL:
-            self._held = data
-            return []
         held, self._held = self._held, b""
-        pieces = [piece for piece in ([held + data] if len(data) <= SMALL else [held, data]) if piece]
-        if pieces:
-            self.connecting = not self.begun and pieces[0].startswith(b"CONNECT ")
-            self.begun = not self.connecting
+        if not held:
+            if len(data) <= SMALL:
+                self._held = data
+                return ()
+            pieces: tuple[bytes, ...] = (data,)
+        else:
+            pieces = (held + data,) if len(data) <= SMALL else (held, data)
+        self.connecting = not self.begun and pieces[0].startswith(b"CONNECT ")
+        self.begun = not self.connecting
         return pieces
 
     def answered(self, response: httpx.Response) -> None:
@@ -117,11 +119,11 @@ class Exchange:
             self._failure = self._failure_of(ConnectionError("it was answered before the whole of it could be written"))
         if self._failure is not None:
             return self._failure
-        redact = self._credentials.redact
-        headers = Headers(
-            (redact(name).decode("latin-1"), redact(value).decode("latin-1")) for name, value in self._headers
-        )
+        # No header can hold a NUL.
+        flat = self._credentials.redact(b"\0".join(part for header in self._headers for part in header))
+        parts = flat.decode("latin-1").split("\0")
         truncated = self._broken or len(self._body) > KEPT_BODY
+        headers = Headers(zip(parts[::2], parts[1::2], strict=False))  # without headers: one empty part
         return Answer(self._status, headers, bytes(self._body), truncated, self._credentials)
 
     def _failure_of(self, error: Exception) -> Failure:

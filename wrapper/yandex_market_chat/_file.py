@@ -6,11 +6,10 @@ Looked at once when `send_file` is called, read once when it may go out: at most
 import os
 import stat
 from collections.abc import AsyncIterable, Callable
-from dataclasses import dataclass
 from functools import partial
 from inspect import iscoroutinefunction
 from io import BytesIO, TextIOBase
-from typing import NoReturn, Protocol, runtime_checkable
+from typing import NamedTuple, NoReturn, Protocol, runtime_checkable
 
 from ._errors import EmptyFileError, FileTooLargeError, InvalidFileError
 from ._file_name import clean_name, default_name, guess_type, is_content_type
@@ -29,8 +28,7 @@ class BinaryReader(Protocol):
 FileLike = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryReader
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """A file that may be sent: looked at, not read."""
 
     size: int | None

@@ -66,7 +66,7 @@ def clean_name(name: str) -> str:
 
     Empty if nothing is left. A lone surrogate (an undecodable byte of a path) becomes the replacement character.
     """
-    last = re.split(r"[/\\]", name)[-1]
+    last = name.replace("\\", "/").rpartition("/")[2]
     last = _SURROGATE.sub("\ufffd", _UNWANTED.sub("", last)).strip()
     return "" if last in (".", "..") else _shorten(last)
 

@@ -20,7 +20,8 @@ class Stream(httpcore.NetworkStream):
 
     def __init__(self, stream: httpcore.NetworkStream, *, tls_in_tls: bool = False) -> None:
         self._stream = stream
-        self._tls_in_tls = tls_in_tls
+        # With TLS in TLS the socket is the outer TLS; httpcore's stream speaks the inner one.
+        self._socket: socket.socket | None = None if tls_in_tls else stream.get_extra_info("socket")
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what is there, at most `max_bytes`."""
@@ -29,7 +30,14 @@ class Stream(httpcore.NetworkStream):
         if exchange.connecting:  # the proxy's answer to CONNECT belongs to making the connection
             timeout = exchange.connect
         exchange.heard = True
-        return self._stream.read(max_bytes, exchange.within(timeout, httpcore.ReadTimeout))
+        in_time = exchange.within(timeout, httpcore.ReadTimeout)
+        if self._socket is None:
+            return self._stream.read(max_bytes, in_time)
+        try:
+            return _bounded(self._socket, in_time).recv(max_bytes)
+        except OSError as error:
+            kind = httpcore.ReadTimeout if isinstance(error, TimeoutError) else httpcore.ReadError
+            raise kind(str(error)) from error
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write all that is due."""
@@ -43,15 +51,13 @@ class Stream(httpcore.NetworkStream):
             raise kind(str(error)) from error
 
     def _send(self, left: memoryview, timeout: float | None) -> None:
-        sock = self.get_extra_info("socket")
         while left:
             in_time = current.get().within(timeout, httpcore.WriteTimeout)
-            if self._tls_in_tls:  # the socket is the outer TLS; httpcore's stream encrypts for the inner one
+            if self._socket is None:
                 self._stream.write(bytes(left[:PIECE]), in_time)
                 left = left[PIECE:]
             else:
-                sock.settimeout(in_time)
-                left = left[sock.send(left) :]
+                left = left[_bounded(self._socket, in_time).send(left) :]
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -68,6 +74,12 @@ class Stream(httpcore.NetworkStream):
     def get_extra_info(self, info: str) -> Any:
         """Tell about the connection."""
         return self._stream.get_extra_info(info)
+
+
+def _bounded(sock: socket.socket, timeout: float | None) -> socket.socket:
+    if sock.gettimeout() != timeout:  # to set it is a system call
+        sock.settimeout(timeout)
+    return sock
 
 
 class Backend(httpcore.SyncBackend):

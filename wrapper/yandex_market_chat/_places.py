@@ -3,8 +3,15 @@
 import threading
 from concurrent.futures import Future
 
-Place = Future[None]
-"""Done when it is one's turn; for threads and tasks alike."""
+
+class Place:
+    """One's place at a business, or in the line for one."""
+
+    __slots__ = ("turn",)
+
+    def __init__(self) -> None:
+        self.turn: Future[None] | None = None
+        """To be waited for if there is one, by threads and tasks alike. Making one costs more than all the rest."""
 
 
 class Places:
@@ -33,12 +40,13 @@ class Places:
         with self._lock:
             line = self._lines.setdefault(business_id, [])
             line.append(place)
-            if len(line) <= self._each:
-                place.set_result(None)
+            if len(line) > self._each:
+                place.turn = Future()
 
     def give_back(self, business_id: int, place: Place) -> None:
         """Leave the place, or the line for one."""
-        place.cancel()
+        if place.turn is not None:
+            place.turn.cancel()
         with self._lock:
             line = self._lines.get(business_id, [])
             if place in line:
@@ -47,5 +55,6 @@ class Places:
                 self._lines.pop(business_id, None)
             # At most one comes to the head by this. Whoever has given up meanwhile gives back in its turn.
             for following in line[self._each - 1 : self._each]:
-                if not following.done() and following.set_running_or_notify_cancel():
-                    following.set_result(None)
+                turn = following.turn
+                if turn is not None and not turn.done() and turn.set_running_or_notify_cancel():
+                    turn.set_result(None)

@@ -49,9 +49,11 @@ def _count(value: str | None) -> int | None:
 
 
 def _moment(value: str | None) -> datetime | None:
+    if value is None:
+        return None
     # An HTTP date (RFC 9110, section 5.6.7), whatever weekday it names: the official example has a wrong one.
     try:
-        moment = parsedate_to_datetime((value or "").strip())
+        moment = parsedate_to_datetime(value.strip())
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError, TypeError, IndexError):
         return None

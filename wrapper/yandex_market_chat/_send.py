@@ -86,6 +86,8 @@ class Send:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is None and not logger.isEnabledFor(logging.INFO):
+            return
         extra = self.describe(outcome=type(error).__name__ if error else "SentFile")
         what = f"{self.name!r} to {self.business_id}/{self.chat_id}"
         if error is None:

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import httpcore
 import httpx
 
 from ._route import Route
@@ -20,7 +19,7 @@ class Held(Generic[T]):
     guard: AsyncGenerator[None] | None = None
 
 
-def make_transport(kind: type[T], backend: httpcore.NetworkBackend | httpcore.AsyncNetworkBackend, route: Route) -> T:
+def make_transport(kind: type[T], backend: object, route: Route) -> T:
     """Return the transport of a synchronous client, or of an asynchronous one for one event loop."""
     transport = kind(**route.arguments())
     # httpx has no argument for it, httpcore's pools have; without it nothing works, as the tests would show.
