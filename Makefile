@@ -84,21 +84,16 @@ contract-deep: $(VENV)/workshop ## the generated cases for long, at random: MINU
 contract-live: $(VENV)/workshop ## try the vectors on the live service: contract_tests/README.md says what it needs
 	$(BIN)/python -m contract_tests.live $(LIVE)
 
-PYTHONS := 3.11 3.12 3.13
 # Of a pyenv the versions themselves: its shims say no to a version that is not switched on.
 PYENV_BINS = $(shell ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.*/bin 2>/dev/null | tr '\n' ':')
 
+.PHONY: test-declared
+test-declared: $(VENV)/workshop ## the built wheel with its declared dependencies only, on each Python: import all, send
+	@PATH="$(PYENV_BINS)$$PATH" $(BIN)/python -m release.matrix declared
+
 .PHONY: test-matrix
-test-matrix: $(VENV)/workshop ## the built wheel, with its declared dependencies only, on each Python: import, mock server, send
-	@rm -rf .scratch/matrix
-	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir .scratch/matrix/dist
-	@for version in $(PYTHONS); do \
-		echo "Python $$version"; env=.scratch/matrix/$$version; \
-		PATH="$(PYENV_BINS)$$PATH" $(BIN)/uv venv --quiet --no-project --python $$version $$env && \
-		$(BIN)/uv pip install --quiet --python $$env/bin/python .scratch/matrix/dist/*.whl && \
-		$$env/bin/python -I -W error wrapper/demo.py > $$env/demo.txt && \
-		tail -n 1 $$env/demo.txt || exit 1; done
-	@rm -rf .scratch/matrix
+test-matrix: test-declared ## tests of the built wheel on each Python, with the lowest and the newest dependencies
+	@PATH="$(PYENV_BINS)$$PATH" $(BIN)/python -m release.matrix tests
 
 ## checks
 
@@ -158,7 +153,11 @@ endef
 
 .PHONY: generate
 generate: $(VENV)/workshop ## write the generated client from the contract
-	$(call generate-into,generated)
+	$(call generate-into,.scratch)
+	@mkdir -p generated
+	@rm -rf generated/$(GENERATED)
+	@mv .scratch/$(GENERATED) generated/
+	@rm -rf .scratch
 
 .PHONY: check-generated
 check-generated: $(VENV)/workshop ## is the generated client, byte for byte, what the contract gives

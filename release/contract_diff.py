@@ -47,7 +47,7 @@ def changes(released: Path, current: Path) -> list[Change]:
 
 
 def _read(raw: dict[str, Any]) -> Iterator[Change]:
-    where = raw["path"].removeprefix("#/").replace("~1", "/")
+    where = raw["path"].removeprefix("#/").removeprefix("paths/").replace("~1", "/").replace("~0", "~")
     name = raw.get("property")
     if (raw["path"] == _VERSION and name == "version") or str(name).startswith("x-"):
         return
@@ -57,10 +57,17 @@ def _read(raw: dict[str, Any]) -> Iterator[Change]:
         impact = _IMPACTS[raw["impact"]]
         if impact is Impact.WORDING and name not in _WORDING:
             impact = Impact.ADDITION
-        changed = f"`{name}` changed" if name else f"{raw['typeName']} {raw['kind']}"
+        changed = f"`{name}` changed" if name else f"{raw['typeName']} `{_name(raw)}` was {raw['kind']}"
         old, new = (json.dumps(_value(raw.get(side)), ensure_ascii=False) for side in ("base", "revision"))
         words = f"{changed} from {old} to {new}." if name and len(old + new) < 160 else f"{changed}."
         yield Change(impact, words, "", where)
+
+
+def _name(raw: dict[str, Any]) -> Any:
+    """Return what an added or removed part is called; one of a list by the name in it."""
+    step = raw["path"].rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+    value = _value(raw.get("revision")) or _value(raw.get("base"))
+    return value.get("name", step) if step.isdigit() and isinstance(value, dict) else step
 
 
 def _value(side: dict[str, Any] | None) -> Any:
@@ -114,9 +121,8 @@ def main() -> str | None:
         return f"contract-diff: {error}"
     released, version = contract_version(TOP / RELEASED_CONTRACT), contract_version(TOP / CONTRACT)
     impact = max((change.impact for change in found), default=Impact.NONE)
-    print(
-        f"contract-diff: {len(found) or 'no'} changes since the released contract {released}", *report(found), sep="\n"
-    )
+    print(f"contract-diff: changes since the released contract {released}: {len(found) or 'none'}")
+    print(*report(found), sep="\n", end="\n" if found else "")
     asked = released.after(impact)
     if version < asked:
         return (

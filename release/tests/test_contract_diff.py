@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from release.contract_diff import changes, report
-from release.versions import CONTRACT, TOP, Impact
+from release.versions import CONTRACT, TOP, Impact, contract_version
 
 NONE, WORDING, ADDITION, BREAKING = Impact
 
+VERSION = contract_version(TOP / CONTRACT)
 CURRENT = (TOP / CONTRACT).read_text(encoding="utf-8")
 CHAT_ID = "        - name: chatId\n          in: query\n          required: true\n"
 REPLY_TO = "        - name: replyTo\n          in: query\n          required: {}\n          schema: {{type: string}}\n"
@@ -26,7 +27,7 @@ assert ANSWER_500
 
 #: What is changed, from, to (at the first place), what it means, and a word of what is said about it.
 CHANGES = {
-    "an optional parameter": (CHAT_ID, REPLY_TO.format("false") + CHAT_ID, ADDITION, "Parameter added"),
+    "an optional parameter": (CHAT_ID, REPLY_TO.format("false") + CHAT_ID, ADDITION, "Parameter `replyTo` was added"),
     "a required parameter": (CHAT_ID, REPLY_TO.format("true") + CHAT_ID, BREAKING, "Required `replyTo`"),
     "a parameter is no longer taken": ("chatId\n          in: query", "chat\n          in: query", BREAKING, "chat"),
     "a value of an answer more": (ENUM, ENUM + "        - PARTIAL\n", BREAKING, "PARTIAL"),
@@ -59,7 +60,7 @@ CHANGES = {
     "a description": ("Sends one file to", "Sends a file to", WORDING, "description"),
     "an example": ("example: 12345", "example: 12346", WORDING, "example"),
     "a comment": ("openapi: 3.0.3\n", "openapi: 3.0.3\n# a comment\n", NONE, ""),
-    "the version": ("  version: 1.0.0\n", "  version: 1.1.0\n", NONE, ""),
+    "the version": (f"  version: {VERSION}\n", "  version: 77.0.0\n", NONE, ""),
 }  # fmt: skip
 
 
