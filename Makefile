@@ -168,6 +168,16 @@ check-generated: $(VENV)/workshop ## is the generated client, byte for byte, wha
 	@rm -rf .scratch
 	@echo "generated/ is what the contract gives"
 
+## a release
+
+.PHONY: build
+build: $(VENV)/workshop ## wheel and sdist of the commit, with hashes and pins, into dist/
+	@$(BIN)/python -m release.build
+
+.PHONY: release
+release: $(VENV)/workshop ## check everything, make the commit of a version, build it: VERSION=x.y.z; nothing is uploaded
+	@$(BIN)/python -m release.release "$(VERSION)"
+
 ## the locks
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header
