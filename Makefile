@@ -170,6 +170,10 @@ check-generated: $(VENV)/workshop ## is the generated client, byte for byte, wha
 
 ## a release
 
+.PHONY: drill
+drill: $(VENV)/workshop ## replay changes of API, generator and interface in a throw-away copy: which gate speaks
+	@$(BIN)/python -m release.drill
+
 .PHONY: build
 build: $(VENV)/workshop ## wheel and sdist of the commit, with hashes and pins, into dist/
 	@$(BIN)/python -m release.build
