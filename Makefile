@@ -95,6 +95,25 @@ test-declared: $(VENV)/workshop ## the built wheel with its declared dependencie
 test-matrix: test-declared ## tests of the built wheel on each Python, with the lowest and the newest dependencies
 	@PATH="$(PYENV_BINS)$$PATH" $(BIN)/python -m release.matrix tests
 
+## the benchmark
+
+# Environments of their own: what the workshop has beside ours would be measured too (httpx imports click and rich).
+.bench/peer: $(VENV)/workshop locks/bench-peer.txt
+	$(BIN)/uv venv --quiet --clear --no-project --python $(BIN)/python .bench/peer
+	$(BIN)/uv pip install --quiet --compile-bytecode --python .bench/peer/bin/python --require-hashes --requirement locks/bench-peer.txt
+	@touch $@
+
+.bench/ours: $(VENV)/workshop locks/bench.txt
+	$(BIN)/uv venv --quiet --clear --no-project --python $(BIN)/python .bench/ours
+	$(BIN)/uv pip install --quiet --compile-bytecode --python .bench/ours/bin/python --require-hashes --requirement locks/bench.txt
+	@touch $@
+
+.PHONY: bench
+bench: .bench/ours .bench/peer ## what a send costs, against others and its bounds: some minutes, best on an idle machine
+	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir .bench/dist
+	@$(BIN)/uv pip install --quiet --compile-bytecode --no-deps --reinstall --python .bench/ours/bin/python .bench/dist/*.whl
+	@.bench/ours/bin/python benchmarks/bench.py .bench/peer/bin/python
+
 ## checks
 
 .PHONY: check
@@ -189,10 +208,12 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 
 .PHONY: lock
 lock: $(VENV)/node ## move the pinned versions of all tools forward
 	$(COMPILE) pyproject.toml --group workshop --output-file locks/workshop.txt
+	$(COMPILE) pyproject.toml --group bench --output-file locks/bench.txt
+	$(COMPILE) --group bench-peer --output-file locks/bench-peer.txt
 	$(COMPILE) --group node --output-file locks/node.txt
 	$(COMPILE) --group uv --output-file locks/uv.txt
 	cd locks && npm install --package-lock-only --silent
 
 .PHONY: clean
 clean: ## remove what the targets made, the virtual environment too
-	rm -rf $(VENV) .scratch dist build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bench .scratch dist build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
