@@ -105,23 +105,16 @@ mutation: $(VENV)/workshop ## a thousand mechanical mutants of what decides and 
 contract-score: $(VENV)/workshop ## measure how good the tests are: score.json, and the table of README.md; half an hour
 	$(BIN)/python -m contract_tests.score
 
-PYTHONS := 3.11 3.12 3.13
 # Of a pyenv the versions themselves: its shims say no to a version that is not switched on.
 PYENV_BINS = $(shell ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.*/bin 2>/dev/null | tr '\n' ':')
 
+.PHONY: test-declared
+test-declared: $(VENV)/workshop ## the built wheel with its declared dependencies only, on each Python: import all, send
+	@PATH="$(PYENV_BINS)$$PATH" $(BIN)/python -m release.matrix declared
+
 .PHONY: test-matrix
-test-matrix: $(VENV)/workshop ## the built wheel, with its declared dependencies only, on each Python: import, mock server, send
-	@rm -rf .scratch/matrix
-	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir .scratch/matrix/dist
-	@for version in $(PYTHONS); do \
-		echo "Python $$version"; env=.scratch/matrix/$$version; \
-		PATH="$(PYENV_BINS)$$PATH" $(BIN)/uv venv --quiet --no-project --python $$version $$env && \
-		$(BIN)/uv pip install --quiet --python $$env/bin/python .scratch/matrix/dist/*.whl && \
-		$$env/bin/python -I -W error wrapper/demo.py > $$env/demo.txt && \
-		tail -n 1 $$env/demo.txt && \
-		$$env/bin/python -I -W error -c 'import yandex_market_chat.batch' && \
-		{ $$env/bin/yandex-market-chat; test $$? = 2; } || exit 1; done
-	@rm -rf .scratch/matrix
+test-matrix: test-declared ## tests of the built wheel on each Python, with the lowest and the newest dependencies
+	@PATH="$(PYENV_BINS)$$PATH" $(BIN)/python -m release.matrix tests
 
 ## the benchmark
 
@@ -145,7 +138,7 @@ bench: .bench/ours .bench/peer ## what a send costs, against others and its boun
 ## checks
 
 .PHONY: check
-check: lint types check-generated lint-contract core-size ## everything but the tests: style, types, generated, contract
+check: lint types check-generated lint-contract contract-diff api-diff core-size ## everything but the tests: style, types, generated, contract, what changed
 
 .PHONY: lint
 lint: $(VENV)/workshop ## style of the Python code
@@ -171,6 +164,22 @@ lint-contract: $(VENV)/workshop $(VENV)/node ## is the OpenAPI document valid an
 	$(BIN)/openapi-spec-validator openapi/openapi.yaml
 	$(NODE_MODULES)/.bin/redocly lint openapi/openapi.yaml --config openapi/redocly.yaml
 
+.PHONY: contract-diff
+contract-diff: $(VENV)/workshop $(VENV)/node ## what changed in the contract since its release, and does info.version say so
+	@$(BIN)/python -m release.contract_diff
+
+.PHONY: api-diff
+api-diff: $(VENV)/workshop ## what changed in the public interface since its release, and do version and changelog say so
+	@$(BIN)/python -m release.api_diff
+
+.PHONY: upstream-diff
+upstream-diff: $(VENV)/workshop $(VENV)/node ## where the contract differs from a copy of Market's own: UPSTREAM=path/to/openapi.yaml
+	@$(BIN)/python -m release.upstream_diff "$(UPSTREAM)"
+
+.PHONY: test-release
+test-release: $(VENV)/workshop $(VENV)/node ## the three comparisons above on trial
+	$(BIN)/pytest -n 2 --randomly-seed=$(SEED) -p no:schemathesis release/tests
+
 ## the generated client
 
 GENERATED := _yandex_market_chat_api
@@ -184,7 +193,11 @@ endef
 
 .PHONY: generate
 generate: $(VENV)/workshop ## write the generated client from the contract
-	$(call generate-into,generated)
+	$(call generate-into,.scratch)
+	@mkdir -p generated
+	@rm -rf generated/$(GENERATED)
+	@mv .scratch/$(GENERATED) generated/
+	@rm -rf .scratch
 
 .PHONY: check-generated
 check-generated: $(VENV)/workshop ## is the generated client, byte for byte, what the contract gives
@@ -194,6 +207,20 @@ check-generated: $(VENV)/workshop ## is the generated client, byte for byte, wha
 		exit 1; }
 	@rm -rf .scratch
 	@echo "generated/ is what the contract gives"
+
+## a release
+
+.PHONY: drill
+drill: $(VENV)/workshop ## replay changes of API, generator and interface in a throw-away copy: which gate speaks
+	@$(BIN)/python -m release.drill
+
+.PHONY: build
+build: $(VENV)/workshop ## wheel and sdist of the commit, with hashes and pins, into dist/
+	@$(BIN)/python -m release.build
+
+.PHONY: release
+release: $(VENV)/workshop ## check everything, make the commit of a version, build it: VERSION=x.y.z; nothing is uploaded
+	@$(BIN)/python -m release.release "$(VERSION)"
 
 ## the locks
 

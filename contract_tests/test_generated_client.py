@@ -21,8 +21,9 @@ from _yandex_market_chat_api.types import File
 from yandex_market_chat._api import contract
 from yandex_market_chat.testing import Answer, MockServer
 
-OPERATION = contract()["paths"]["/v2/businesses/{businessId}/chats/file/send"]["post"]
-DOCUMENTED = {int(status): response for status, response in OPERATION["responses"].items()}
+from ._contract import BY_ID
+
+DOCUMENTED = BY_ID["sendFileToChat"].responses
 
 
 @pytest.fixture
@@ -66,11 +67,6 @@ def call(entry: Call, server: MockServer, content: bytes = b"content") -> Any:
     return entry(client, SendFileToChatRequest(file=payload))
 
 
-def schema_of(status: int) -> str:
-    name: str = DOCUMENTED[status]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-    return name
-
-
 @pytest.mark.parametrize("entry", [sync_detailed, asyncio_detailed])
 @pytest.mark.parametrize("status", sorted(DOCUMENTED))
 def test_a_documented_answer_keeps_status_headers_and_body(server: MockServer, entry: Call, status: int) -> None:
@@ -78,7 +74,7 @@ def test_a_documented_answer_keeps_status_headers_and_body(server: MockServer, e
     response = call(entry, server)
     assert response.status_code == status
     assert response.headers["X-RateLimit-Resource-Remaining"] == "7"
-    assert type(response.parsed) is getattr(generated_models, schema_of(status))
+    assert type(response.parsed) is getattr(generated_models, DOCUMENTED[status].schema_name)
     assert response.parsed.to_dict() == json.loads(response.content)
     assert response.parsed.status == (ApiResponseStatusType.OK if status == 200 else ApiResponseStatusType.ERROR)
 
@@ -88,7 +84,7 @@ def test_a_documented_answer_keeps_status_headers_and_body(server: MockServer, e
 def test_a_documented_answer_is_parsed(server: MockServer, entry: Call, status: int) -> None:
     server.script(Answer(status=status))
     parsed = call(entry, server)
-    assert type(parsed) is getattr(generated_models, schema_of(status))
+    assert type(parsed) is getattr(generated_models, DOCUMENTED[status].schema_name)
 
 
 @pytest.mark.parametrize("entry", [sync_detailed, asyncio_detailed])
