@@ -96,7 +96,8 @@ def tests(folder: Path, wheel: Path) -> None:
         free = set(re.findall(r"^([\w.-]+)==", runtime, re.MULTILINE))
         locked = re.findall(r"^(([\w.-]+)==[^ ;\\]+)", (TOP / "locks" / "workshop.txt").read_text(), re.MULTILINE)
         (home / "pins.txt").write_text(runtime + "\n".join(pin for pin, name in locked if name not in free))
-        python = environment(home / "venv", version, f"{wheel}[{','.join(EXTRAS)}]", "--group", "tests", "--constraint", home / "pins.txt")
+        with_extras = f"{wheel}[{','.join(EXTRAS)}]"
+        python = environment(home / "venv", version, with_extras, "--group", "tests", "--constraint", home / "pins.txt")
         whole = (version, which) in WHOLE
         chosen = [WRAPPER_TESTS] if whole else [f"{WRAPPER_TESTS}/test_{name}.py" for name in OTHERWISE]
         pytest = ("-m", "pytest", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "--randomly-seed=1")
