@@ -94,7 +94,7 @@ def test_statuses(send: Send, server: MockServer, file: Path) -> None:
     spent = send(file, "--json", "--timeout", "20").told
     assert (spent["error"], spent["outcome"]) == ("QuotaExceededError", "not sent")
     assert spent["resets_at"]
-    nobody = send(file, "--json", "--base-url", "http://127.0.0.1:1", "--timeout", "0.1").told
+    nobody = send(file, "--json", "--base-url", "http://127.0.0.1:1", "--timeout", "4").told
     assert (nobody["error"], nobody["status"]) == ("ConnectionFailedError", 3)
 
 
