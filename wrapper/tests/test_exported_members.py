@@ -17,9 +17,10 @@ import httpx
 import pytest
 
 import yandex_market_chat
+import yandex_market_chat.batch
 import yandex_market_chat.testing
 
-PACKAGES = [yandex_market_chat, yandex_market_chat.testing]
+PACKAGES = [yandex_market_chat, yandex_market_chat.batch, yandex_market_chat.testing]
 PRIVATE = {"httpx", "httpcore", "h11", "anyio", "_yandex_market_chat_api"}
 
 
@@ -179,6 +180,13 @@ def test_the_import_brings_neither_the_mock_server_nor_test_tools() -> None:
     assert not [name for name in modules if name.startswith("yandex_market_chat.testing")]
     unwanted = {"pytest", "_pytest", "schemathesis", "hypothesis", "trio", "unittest", "trustme", "python_multipart"}
     assert not unwanted & modules
+
+
+def test_batches_need_nothing_of_the_command() -> None:
+    modules = imported_by("import sys; sys.modules['httpx._main'] = None; import yandex_market_chat.batch")
+    assert "yandex_market_chat.batch._engine" in modules
+    assert not {"click", "rich", "yandex_market_chat_command", "yandex_market_chat.testing"} & modules
+    assert "yandex_market_chat.batch" not in imported_by("import yandex_market_chat")
 
 
 def test_the_mock_server_needs_no_test_tools() -> None:
