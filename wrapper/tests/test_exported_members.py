@@ -17,9 +17,10 @@ import httpx
 import pytest
 
 import yandex_market_chat
+import yandex_market_chat.batch
 import yandex_market_chat.testing
 
-PACKAGES = [yandex_market_chat, yandex_market_chat.testing]
+PACKAGES = [yandex_market_chat, yandex_market_chat.batch, yandex_market_chat.testing]
 VERSIONS = {"__version__", "__contract_version__", "__contract_sha256__"}
 PRIVATE = {"httpx", "httpcore", "h11", "anyio", "_yandex_market_chat_api"}
 
@@ -188,6 +189,13 @@ def test_to_name_the_contract_nothing_is_imported_before_it_is_asked_for() -> No
     asked = imported_by("import yandex_market_chat; yandex_market_chat.__contract_version__")
     assert "_yandex_market_chat_api._stamp" in asked
     assert "importlib.metadata" not in imported_by("import yandex_market_chat; yandex_market_chat.__contract_sha256__")
+
+
+def test_batches_need_nothing_of_the_command() -> None:
+    modules = imported_by("import sys; sys.modules['httpx._main'] = None; import yandex_market_chat.batch")
+    assert "yandex_market_chat.batch._engine" in modules
+    assert not {"click", "rich", "yandex_market_chat_command", "yandex_market_chat.testing"} & modules
+    assert "yandex_market_chat.batch" not in imported_by("import yandex_market_chat")
 
 
 def test_the_mock_server_needs_no_test_tools() -> None:

@@ -6,10 +6,7 @@ import asyncio
 import os
 import resource
 import sqlite3
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -185,40 +182,13 @@ def test_a_change_that_nobody_waits_for_any_more(mailing: Mailing) -> None:
     assert set(mailing.states().values()) == {"unknown"}
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits of another process are Linux's")
-def test_a_full_disk(mailing: Mailing) -> None:
-    """The system refuses every write to a file from the moment on in which four are in flight."""
-    for chat in range(1, 21):
-        mailing.server.script_for(chat, Fault(delay=0.7))
-    mailing.write(*chats(20))
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "yandex_market_chat_command",
-            "send-batch",
-            mailing.manifest,
-            "--journal",
-            mailing.journal,
-        ],
-        env=os.environ
-        | {"YANDEX_MARKET_API_KEY": mailing.server.api_key, "YANDEX_MARKET_BASE_URL": mailing.server.base_url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    end = time.monotonic() + 30
-    while mailing.server.in_flight < 4 and time.monotonic() < end:
-        time.sleep(0.005)
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 5, said
-    assert "Stopped before the end: the journal cannot be written: " in said
-    states = list(mailing.states().values())
-    assert (states.count("sent"), states.count("sending"), states.count("pending")) == (1, 4, 15)
-    # What the journal could not take has been said.
-    assert said.count(": sent\n") == 4
-    # With room again: nothing is sent twice.
-    result = mailing.run()
-    assert (result.sent, result.unknown, result.left) == (16, 4, 0)
-    assert set(mailing.arrived().values()) == {1}
+def test_where_one_change_fails_outcomes_are_kept(mailing: Mailing) -> None:
+    mailing.write(*chats(3))
+    mailing.run()
+    journal = _journal.Journal(mailing.journal)
+    journal.keep()
+    states = ("unknown", "no state", "sending")
+    failures = journal.write([_journal.Change(row, state) for row, state in enumerate(states, 1)])
+    journal.close()
+    assert [failure is None for failure in failures] == [True, False, False]
+    assert list(mailing.states().values()) == ["unknown", "sent", "sent"]

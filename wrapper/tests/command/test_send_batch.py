@@ -187,6 +187,27 @@ def test_a_pause_is_said_in_a_pipe(cli: Cli, server: MockServer, write: Callable
     assert "Business 1 pauses until " in done.err
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of another process are Linux's")
+def test_a_full_disk(cli: Cli, server: MockServer, write: Callable[..., None]) -> None:
+    """The system refuses every write to a file from the moment on in which four are in flight."""
+    import resource
+
+    for chat in range(1, 21):
+        server.script_for(chat, Fault(delay=0.7))
+    write(*range(1, 21))
+    process = cli.start(*BATCH)
+    until(lambda: server.in_flight == 4)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 5
+    assert b"Stopped before the end: the journal cannot be written: " in said
+    # What the journal could not take has been said.
+    assert said.count(b": sent\n") == 4
+    again = cli(*BATCH, "--json").told
+    assert (again["sent"], again["unknown"], again["interrupted"], again["left"]) == (16, 4, 4, 0)
+    assert len({file.chat_id for file in server.received}) == len(server.received) == 20
+
+
 def test_torture() -> None:
     """The small form of `make torture`."""
     command = [sys.executable, ROOT / "wrapper" / "torture.py", "--files", "200", "--businesses", "3", "--kills", "5"]
