@@ -57,9 +57,9 @@ test: $(VENV)/workshop ## unit and end-to-end tests over real sockets
 	$(BIN)/pytest -n 2 --dist loadgroup --randomly-seed=$(SEED)
 
 .PHONY: coverage
-coverage: $(VENV)/workshop ## branch coverage of the wrapper's core, which is to be whole
+coverage: $(VENV)/workshop ## branch coverage of the wrapper's core and of batches, which is to be whole
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q --randomly-seed=$(SEED) wrapper/tests --ignore wrapper/tests/testing
+	$(BIN)/coverage run -m pytest -q --randomly-seed=$(SEED) wrapper/tests --ignore wrapper/tests/testing --ignore wrapper/tests/command
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
@@ -70,6 +70,15 @@ test-page: $(VENV)/workshop ## the mock server's page in headless Chromium (Debi
 .PHONY: test-schemathesis
 test-schemathesis: $(VENV)/workshop ## stock schemathesis against the mock server: 2 000 cases, all checks, a minute
 	$(BIN)/python contract_tests/stock_schemathesis.py
+
+TORTURE_SEED := 1
+.PHONY: torture
+torture: $(VENV)/workshop ## 3 000 files, a server that fails, 50 kills: is the journal right? TORTURE_SEED=7 for others; a minute
+	$(BIN)/python wrapper/torture.py --seed $(TORTURE_SEED)
+
+.PHONY: test-durability
+test-durability: $(VENV)/workshop ## the journal is synced before a connection opens, as strace sees it (Debian: apt-get install strace)
+	$(BIN)/python wrapper/durability.py
 
 .PHONY: contract
 contract: $(VENV)/workshop ## contract, mock server, generated client and wrapper against each other; a part of `make test`
@@ -83,6 +92,18 @@ contract-deep: $(VENV)/workshop ## the generated cases for long, at random: MINU
 .PHONY: contract-live
 contract-live: $(VENV)/workshop ## try the vectors on the live service: contract_tests/README.md says what it needs
 	$(BIN)/python -m contract_tests.live $(LIVE)
+
+.PHONY: contract-mutants
+contract-mutants: $(VENV)/workshop ## plant each known defect in a throw-away copy: does its test fail? SAMPLE=12: some of them
+	$(BIN)/python -m contract_tests.mutants $(if $(SAMPLE),--sample $(SAMPLE))
+
+.PHONY: mutation
+mutation: $(VENV)/workshop ## a thousand mechanical mutants of what decides and of the file's preparation; a quarter of an hour
+	$(BIN)/python -m contract_tests.mutation
+
+.PHONY: contract-score
+contract-score: $(VENV)/workshop ## measure how good the tests are: score.json, and the table of README.md; half an hour
+	$(BIN)/python -m contract_tests.score
 
 # Of a pyenv the versions themselves: its shims say no to a version that is not switched on.
 PYENV_BINS = $(shell ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.*/bin 2>/dev/null | tr '\n' ':')
@@ -207,7 +228,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 
 
 .PHONY: lock
 lock: $(VENV)/node ## move the pinned versions of all tools forward
-	$(COMPILE) pyproject.toml --group workshop --output-file locks/workshop.txt
+	$(COMPILE) pyproject.toml --extra cli --group workshop --output-file locks/workshop.txt
 	$(COMPILE) pyproject.toml --group bench --output-file locks/bench.txt
 	$(COMPILE) --group bench-peer --output-file locks/bench-peer.txt
 	$(COMPILE) --group node --output-file locks/node.txt

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from io import BytesIO
 from typing import Any
 
@@ -61,7 +63,7 @@ Call = Callable[[AuthenticatedClient, SendFileToChatRequest], Any]
 
 def call(entry: Call, server: MockServer, content: bytes = b"content") -> Any:
     client = AuthenticatedClient(server.base_url, token=server.api_key, prefix="", auth_header_name="Api-Key")
-    payload = File(BytesIO(content), file_name="счёт.pdf", mime_type="application/pdf")
+    payload = File(BytesIO(content), file_name="счёт.pdf", mime_type="application/x-invoice")
     return entry(client, SendFileToChatRequest(file=payload))
 
 
@@ -101,7 +103,7 @@ def test_a_file_that_looks_like_a_form_arrives_intact(server: MockServer, entry:
     call(entry, server, content)
     (got,) = server.received
     assert got.content == content
-    assert (got.name, got.content_type) == ("счёт.pdf", "application/pdf")
+    assert (got.name, got.content_type) == ("счёт.pdf", "application/x-invoice")
     (request,) = server.requests
     assert request.violation is None
     assert len(request.parts) == 1
@@ -109,4 +111,5 @@ def test_a_file_that_looks_like_a_form_arrives_intact(server: MockServer, entry:
 
 def test_the_stamp_names_the_contract() -> None:
     assert contract()["info"]["version"] == CONTRACT_VERSION
-    assert len(CONTRACT_SHA256) == 64
+    packaged = files("_yandex_market_chat_api").joinpath("contract.json").read_bytes()
+    assert hashlib.sha256(packaged).hexdigest() == CONTRACT_SHA256

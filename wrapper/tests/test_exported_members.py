@@ -197,9 +197,13 @@ def test_the_mock_server_needs_no_test_tools() -> None:
 
 
 def test_what_is_installed_requires_four_distributions_and_no_more() -> None:
-    requirements = importlib.metadata.requires("yandex-market-chat") or []
-    assert sorted(re.match(r"[\w.-]+", line).group() for line in requirements) == ["attrs", "h11", "httpcore", "httpx"]  # type: ignore[union-attr]
-    assert all("extra ==" not in line for line in requirements)
+    required: dict[bool, list[str]] = {False: [], True: []}
+    for line in importlib.metadata.requires("yandex-market-chat") or []:
+        required["extra == 'cli'" in line].append(re.split(r"[^\w.-]", line)[0])
+    assert {extra: sorted(names) for extra, names in required.items()} == {
+        False: ["attrs", "h11", "httpcore", "httpx"],
+        True: ["click", "rich"],
+    }
 
 
 def test_the_version_is_that_of_the_distribution() -> None:

@@ -45,6 +45,8 @@ class Rules(NamedTuple):
     clock: Callable[[], float]
     today: Callable[[], datetime]
     jitter: Callable[[], float] = random.random
+    waits_for_limits: bool = True
+    """Whether a 420 is repeated, and a spent allowance waited for. A batch does both for a business as a whole."""
 
 
 def deliver(send: Send, rules: Rules, deadline: float) -> Steps:
@@ -57,8 +59,10 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps:
     resume = rules.clock()
     while True:
         # Others learn while this one waits, so what is known of the allowance is asked again after each pause.
-        while (pause := max(resume - rules.clock(), rules.allowances.spent_for(send.business_id, rules.clock()))) > 0:
-            if rules.clock() + pause >= deadline:
+        while (
+            pause := max(resume - rules.clock(), spent := rules.allowances.spent_for(send.business_id, rules.clock()))
+        ) > 0:
+            if rules.clock() + pause >= deadline or (spent and not rules.waits_for_limits):
                 raise _final(unknown, last or _known_to_be_spent(rules.allowances.of(send.business_id)))
             _log(send, "pause of %.3f s", pause, pause=pause)
             yield Pause(pause)
@@ -85,7 +89,7 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps:
             send.unknown_attempts += 1
             unknown = unknown or last
         send.exchange = None
-        if final or send.attempts >= rules.retry.attempts or not _may_repeat(last, rules.retry):
+        if final or send.attempts >= rules.retry.attempts or not _may_repeat(last, rules):
             raise _final(unknown, last)
         resume = rules.clock() + _pause_after(send.attempts, rules.jitter())
 
@@ -95,10 +99,12 @@ def out_of_time(when: str) -> errors.ChatError:
     return errors.WaitTimeoutError._because(f"The total time passed {when}.")
 
 
-def _may_repeat(error: errors.ChatError, retry: RetryPolicy) -> bool:
+def _may_repeat(error: errors.ChatError, rules: Rules) -> bool:
     if isinstance(error, errors.DeliveryUnknownError):
-        return retry.resend_unknown
-    return isinstance(error, errors.ConnectionFailedError | errors.RateLimitError)
+        return rules.retry.resend_unknown
+    if isinstance(error, errors.RateLimitError):
+        return rules.waits_for_limits
+    return isinstance(error, errors.ConnectionFailedError)
 
 
 def _pause_after(attempts: int, chance: float) -> float:

@@ -101,9 +101,17 @@ class Allowances:
         known = self._known.get(business_id)
         return known.quota if known else None
 
+    def left(self, business_id: int, now: float) -> tuple[int | None, float]:
+        """Return how many requests are known to be left, and for how many seconds more that holds.
+
+        None, for 0 seconds, if that is not known, or no longer.
+        """
+        known = self._known.get(business_id)
+        if known is None or known.quota.resets_at is None or now >= known.renewed:
+            return None, 0.0
+        return known.quota.remaining, known.renewed - now
+
     def spent_for(self, business_id: int, now: float) -> float:
         """Return for how many seconds more the allowance is known to be spent; 0 if it is not."""
-        known = self._known.get(business_id)
-        if known is None or known.quota.remaining != 0 or known.quota.resets_at is None:
-            return 0.0
-        return max(0.0, known.renewed - now)
+        left, seconds = self.left(business_id, now)
+        return seconds if left == 0 else 0.0

@@ -1,0 +1,64 @@
+"""What the command says of itself, how soon, and what it says without its extra."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from .conftest import COMMAND, Cli
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ([], ["send ", "send-batch "]),
+        (["send"], ["YANDEX_MARKET_API_KEY", "Exit status:", "Examples:", "--dry-run", "--json", "--name"]),
+        (
+            ["send-batch"],
+            ["YANDEX_MARKET_API_KEY", "Exit status:", "Examples:", "--journal", "business_id,chat_id,file"],
+        ),
+    ],
+)
+def test_help_is_enough_and_brings_nothing_heavy(cli: Cli, command: list[str], said: list[str]) -> None:
+    done = cli(*command, "--help")
+    assert (done.status, done.err) == (0, "")
+    for part in said:
+        assert part in done.out
+    code = f"""
+import sys
+from yandex_market_chat_command._commands import run
+run({[*command, "--help"]!r})
+print("heavy:", {{"httpx", "rich", "asyncio", "yandex_market_chat"}} & {{*sys.modules}})
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.endswith("heavy: set()\n")
+
+
+def test_help_is_there_at_once() -> None:
+    """In CPU time, which a busy machine does not stretch; the best of three."""
+
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([*COMMAND, "send-batch", "--help"], check=True, stdout=subprocess.DEVNULL)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds() for _ in range(3)) < 0.3
+
+
+def test_without_the_extra(cli: Cli) -> None:
+    code = (
+        "import sys; sys.modules['click'] = None; import importlib.util as util; find = util.find_spec;"
+        "util.find_spec = lambda name: None if name == 'rich' else find(name);"
+        "from yandex_market_chat_command import main; sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pip install 'yandex-market-chat[cli]'" in done.stderr
+
+
+def test_version(cli: Cli) -> None:
+    assert cli("--version").out.startswith("yandex-market-chat ")

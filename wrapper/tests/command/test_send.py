@@ -1,0 +1,221 @@
+"""`yandex-market-chat send`, as a process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
+from yandex_market_chat_command._commands import run
+
+from .conftest import Cli, Done, Send
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "счёт.pdf"
+    path.write_bytes(b"%PDF-1.7")
+    return path
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "did not happen"
+        time.sleep(0.01)
+
+
+def test_sent(send: Send, server: MockServer, file: Path) -> None:
+    done = send(file.name)
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("Sent 'счёт.pdf', 8 bytes, to chat 2 of business 1 in ")
+    (received,) = server.received
+    assert (received.name, received.content, received.content_type) == ("счёт.pdf", b"%PDF-1.7", "application/pdf")
+
+
+def test_sent_as_json(send: Send, server: MockServer, file: Path) -> None:
+    server.limits.enabled = True
+    told = send(file, "--json", "--name", "a.bin", "--content-type", "image/png").told
+    assert told["outcome"] == "sent"
+    assert (told["name"], told["content_type"], told["size"], told["attempts"]) == ("a.bin", "image/png", 8, 1)
+    assert told["quota"]["remaining"] == 999
+    assert told["trace_id"].startswith("00-")
+    assert server.received[0].name == "a.bin"
+
+
+def test_standard_input(send: Send, server: MockServer) -> None:
+    assert send("-", "--name", "table.csv", stdin=b"a,b\n").status == 0
+    assert (server.received[0].name, server.received[0].content) == ("table.csv", b"a,b\n")
+    nameless = send("-", "--json", stdin=b"x")
+    assert (nameless.told["outcome"], nameless.told["error"]) == ("wrong use", "UsageError")
+    assert "--name" in nameless.told["message"]
+    assert send("-", "--name", "x", "--json").told["error"] == "EmptyFileError"
+    assert len(server.requests) == 1
+
+
+def test_a_dry_run_shows_what_would_go_and_sends_nothing(send: Send, server: MockServer, file: Path) -> None:
+    told = send(file, "--dry-run", "--json").told
+    checksum = hashlib.sha256(b"%PDF-1.7").hexdigest()
+    assert told == {
+        "outcome": "dry run", "status": 0, "business_id": 1, "chat_id": 2, "name": "счёт.pdf",
+        "content_type": "application/pdf", "size": 8, "sha256": checksum, "base_url": server.base_url,
+    }  # fmt: skip
+    shown = send("-", "--name", "счёт.pdf", "--dry-run", stdin=b"%PDF-1.7")
+    assert checksum in shown.out
+    assert "счёт.pdf" in shown.out
+    file.write_bytes(b"")
+    assert send(file, "--dry-run", "--json").told["error"] == "EmptyFileError"
+    assert send(file, "--dry-run", "--json", YANDEX_MARKET_API_KEY=None).told["outcome"] == "wrong use"
+    assert server.connections == 0
+
+
+def test_statuses(send: Send, server: MockServer, file: Path) -> None:
+    server.script(Answer(400), SCENARIOS["drop-after-body"], Answer(420, example="resource"))
+    refused = send(file, "--json")
+    assert (refused.status, refused.told["error"], refused.told["outcome"]) == (3, "BadRequestError", "not sent")
+    assert refused.told["status_code"] == 400
+    assert refused.told["errors"]
+    assert refused.told["message"] in refused.err
+    lost = send(file)
+    assert (lost.status, lost.out) == (4, "")
+    assert "Look into the chat before sending it again." in lost.err
+    assert lost.err.count("\n") == 1
+    spent = send(file, "--json", "--timeout", "1").told
+    assert (spent["error"], spent["outcome"]) == ("QuotaExceededError", "not sent")
+    assert spent["resets_at"]
+    nobody = send(file, "--json", "--base-url", "http://127.0.0.1:1", "--timeout", "0.1").told
+    assert (nobody["error"], nobody["status"]) == ("ConnectionFailedError", 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["missing.pdf"], "No such file"),
+        (["."], "is a directory"),
+        (["file", "--chat-id", "0"], "no id"),
+        (["file", "--chat-id", "1_0"], "no id"),
+        (["file", "--business-id", str(2**63)], "no id"),
+        (["file", "--timeout", "0"], "--timeout"),
+        (["file", "--timeout", "nan"], "number of seconds"),
+        (["file", "--content-type", "pdf"], "content_type"),
+        (["file", "--base-url", "ftp://x"], "base_url"),
+        (["file", "--api-key", "ACMA:x"], "--api-key"),
+        (["file", "--api-key-file", "missing"], "cannot be read"),
+        (["file", "--api-key-file", "file"], "printable ASCII"),
+        (["file", "--api-key-file", "empty"], "is empty"),
+        (["file", "--api-key-file", "lines"], "more than one line"),
+        ([], "FILE"),
+    ],
+)
+def test_wrong_use(
+    server: MockServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("YANDEX_MARKET_API_KEY", server.api_key)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process goes on
+    (tmp_path / "file").write_text("S3cr3t with blanks")
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "lines").write_text("S3cr3t\nS3cr3t\n")
+    status = run(["send", "--json", "--base-url", server.base_url, "--business-id", "1", "--chat-id", "2", *arguments])
+    done = Done(status, *capsys.readouterr())
+    assert (done.status, done.told["outcome"]) == (2, "wrong use")
+    assert said in done.told["message"]
+    assert done.told["message"] in done.err
+    assert "S3cr3t" not in done.out + done.err
+    assert server.connections == 0
+
+
+def test_the_key(send: Send, server: MockServer, file: Path, tmp_path: Path) -> None:
+    missing = send(file, "--json", YANDEX_MARKET_API_KEY=None)
+    assert missing.status == 2
+    assert "YANDEX_MARKET_API_KEY" in missing.told["message"]
+    (tmp_path / "key").write_text(server.api_key + "\r\n")
+    done = send(file, "--api-key-file", "key", "-v", "--json", YANDEX_MARKET_API_KEY="ACMA:other")
+    assert done.status == 0
+    assert "attempt 1: answered 200" in done.err
+    for secret in (server.api_key, "ACMA"):
+        assert secret not in done.out + done.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_in_flight(cli: Cli, server: MockServer, file: Path, number: signal.Signals) -> None:
+    server.script(Fault(cut="silence", at="after-body"))
+    process = cli.start("send", file, "--business-id", 1, "--chat-id", 2, "--json")
+    until(lambda: server.in_flight and server.requests[0].body_complete)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 4
+    assert b'"outcome": "unknown"' in out
+    assert b"nobody can know" in err
+
+
+def test_interrupted_before_anything_went_out(cli: Cli, server: MockServer, file: Path) -> None:
+    server.clock.set(datetime(2026, 1, 1, 12, 59, tzinfo=UTC))
+    server.limits.enabled = True
+    server.limits.spend(1)
+    process = cli.start("send", file, "--business-id", 1, "--chat-id", 2, "-v", "--json")
+    assert process.stderr
+    assert b"answered 420" in process.stderr.readline()
+    assert b"pause of" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 3
+    assert b'"outcome": "not sent"' in out
+
+
+def test_names_that_the_locale_cannot_show(cli: Cli, server: MockServer, tmp_path: Path) -> None:
+    for name in (b"\xff\xfe.pdf", "счёт.pdf".encode()):
+        (tmp_path / os.fsdecode(name)).write_bytes(b"x")
+        arguments = (b"send", name, b"--business-id", b"1", b"--chat-id", b"2")
+        plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": None}
+        assert cli(*arguments, **plain).status == 0
+        assert cli(*arguments, b"--json", b"--dry-run", **plain).told["outcome"] == "dry run"
+    assert [received.name for received in server.received] == ["\ufffd\ufffd.pdf", "счёт.pdf"]
+
+
+def test_nobody_reads_the_output(cli: Cli, file: Path) -> None:
+    for more in ([], ["--json"]):
+        process = cli.start("send", file, "--business-id", 1, "--chat-id", 2, *more)
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        error = process.stderr.read()
+        assert (process.wait(30), error) == (0, b"")
+
+
+def test_a_bar_on_a_terminal_and_none_in_a_pipe(cli: Cli, server: MockServer, file: Path) -> None:
+    pty = pytest.importorskip("pty")
+    server.script(Fault(delay=0.5))
+    ours, theirs = pty.openpty()
+    arguments = [sys.executable, "-m", "yandex_market_chat_command", "send", str(file)]
+    process = subprocess.Popen(
+        [*arguments, "--business-id", "1", "--chat-id", "2"],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=cli.environment | {"TERM": "xterm", "NO_COLOR": "1"},
+    )
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # Linux's way to say that the other side is closed
+        while more := os.read(ours, 4096):
+            shown += more
+    os.close(ours)
+    process.communicate()
+    assert process.returncode == 0
+    assert b"Sending" in shown
+    assert b"8/8 bytes" in shown

@@ -1,0 +1,350 @@
+"""The run of a batch: a line of items for each business, side by side, each at its own pace."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import hashlib
+import math
+import os
+import sqlite3
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from .. import _errors as errors
+from .._async_client import AsyncChatClient
+from .._file import _read_path
+from .._send import SentFile, logger
+from ._journal import NOT_SENT, PENDING, SENDING, SENT, UNKNOWN, Change, Item, Journal
+from ._pace import TRIES, Pace
+from ._plan import plan
+from ._report import Report
+from ._result import BatchProgress, BatchResult, BusinessProgress, Duplicate
+from ._room import Room
+from ._writer import UnwrittenError, Writer
+
+ITEMS = 5_000
+"""About so many are fetched at once, for all businesses together."""
+
+_ACROSS = {SENT: "sent", NOT_SENT: "not_sent", UNKNOWN: "unknown"}
+
+Progress = Callable[[BatchProgress], object]
+
+
+async def send_batch(
+    chat: AsyncChatClient,
+    manifest: str | os.PathLike[str],
+    *,
+    journal: str | os.PathLike[str],
+    resend_unknown: bool = False,
+    retry_not_sent: bool = False,
+    dry_run: bool = False,
+    report: str | os.PathLike[str] | None = None,
+    stop: asyncio.Event | None = None,
+    on_progress: Progress | None = None,
+) -> BatchResult:
+    """Send many files, each at most once, however often the process is killed and started again.
+
+    The journal decides: an item is written down as *sending*, durably, before its connection opens, and as *sent*,
+    *not sent* or *unknown* after. Called again with the same journal, the batch goes on where it was.
+
+    A 420 costs no item its turn: the business pauses (until the allowance is renewed, if it is spent), and the item is
+    sent again. A business of which 5 sends in a row were refused with 401 or 403, or 10 got no connection, is left
+    alone; the others go on.
+
+    Args:
+        chat: the client that sends; its `max_parallel`, `timeout`, `retry` and `max_file_size` hold.
+        manifest: a CSV file with a header (comma, or semicolon), or JSON Lines, in UTF-8: business_id, chat_id, file
+            and optionally name, content_type and key. Paths start from the folder of the manifest. `key` is the
+            caller's id of the item; default: business, chat and path as written.
+        journal: a SQLite file; made if it does not exist, its folder is not.
+        resend_unknown: send again what nobody knows of; the buyer may get it twice.
+        retry_not_sent: send again what was not sent.
+        dry_run: check everything and send nothing; the journal is left as it is, or not made.
+        report: where to write a CSV of all lines with what became of them, at the end.
+        stop: set it, and the batch ends as soon as what is in flight has ended; nothing new starts.
+        on_progress: called on the event loop with the state of things, at the start and at each change; always the same
+            object. If it raises, that is logged once, and it is not called again.
+
+    Returns:
+        What became of it, or with `dry_run` what is left to be sent.
+
+    Raises:
+        ManifestError: the manifest is faulty; `faults` has all that is wrong. Nothing was sent.
+        JournalInUseError: another process works with this journal. Nothing was sent.
+        JournalError: the journal cannot be used. Nothing was sent.
+        BatchError: the report cannot be written. Nothing was sent.
+        InvalidRequestError: the client is closed.
+        OSError: everything has been done, but the report could not be written.
+    """
+    chat._check_usable()
+    states = [PENDING, *[UNKNOWN] * resend_unknown, *[NOT_SENT] * retry_not_sent]
+    draft = Report(report, manifest, journal) if report is not None else None
+    writer = Writer()
+    try:
+        changed = await writer.do(_begin, writer, journal, Path(manifest), dry_run, chat._max_file_size, states)
+        run = _Run(chat, writer, Path(manifest).parent, states, stop or asyncio.Event(), on_progress)
+        await run.begin()
+        if not dry_run:
+            await run.run()
+        counts = await writer.do(writer.journal.counts)
+        duplicates = await writer.do(writer.journal.duplicates)
+        if draft is not None:
+            await writer.do(draft.write, writer.journal)
+        return BatchResult(
+            total=sum(counts.values()),
+            sent=counts[SENT],
+            not_sent=counts[NOT_SENT],
+            unknown=counts[UNKNOWN] + counts[SENDING],
+            left=counts[PENDING],
+            due=run.progress.due,
+            interrupted=writer.journal.interrupted,
+            changed_files=changed,
+            duplicates=tuple(Duplicate(*lines) for lines in duplicates),
+            stopped=run.stopped(),
+            unwritten=tuple(run.unwritten),
+        )
+    finally:
+        if draft is not None:
+            draft.close()
+        await writer.close()
+
+
+def _begin(
+    writer: Writer, path: str | os.PathLike[str], manifest: Path, dry_run: bool, limit: int, states: list[str]
+) -> int:
+    """Open the journal and plan, in one transaction."""
+    journal = writer.journal = Journal(path, dry_run=dry_run)
+    try:
+        changed = plan(journal.db, manifest, limit, states)
+        journal.keep()
+    except sqlite3.Error as error:  # a full disk, most often
+        raise journal.unusable(error) from None
+    return changed
+
+
+class _FileChangedError(Exception):
+    """The file is not what it was when it was checked."""
+
+
+class _Run:
+    """One run: what is due, who is in flight, and why it ends."""
+
+    def __init__(
+        self,
+        chat: AsyncChatClient,
+        writer: Writer,
+        folder: Path,
+        states: list[str],
+        stop: asyncio.Event,
+        on_progress: Progress | None,
+    ) -> None:
+        # The same client, with its places, allowances and connections, but for who waits when a limit is hit.
+        self._chat = copy.copy(chat)
+        self._chat._rules = chat._rules._replace(waits_for_limits=False)
+        self._writer = writer
+        self._folder = folder
+        self._states = states
+        self._stop = stop
+        self._on_progress = on_progress
+        self._paces: dict[int, Pace] = {}
+        self._news: dict[int, asyncio.Event] = {}
+        self._room = Room()
+        self._refusals: Counter[int] = Counter()
+        self.unwritten: list[str] = []
+        self.progress: BatchProgress
+
+    def stopped(self) -> str | None:
+        """Return why the run ended before the end, if it did."""
+        if self._writer.broken:
+            return f"the journal cannot be written: {self._writer.broken}"
+        given_up = [f"business {pace.business_id}: {pace.given_up}" for pace in self._paces.values() if pace.given_up]
+        if given_up and any(business.left for business in self.progress.businesses.values()):
+            return "; ".join(given_up[:5]) + ("; and others" if len(given_up) > 5 else "")
+        return "it was told to stop" if self._stop.is_set() and self.progress.done < self.progress.due else None
+
+    async def begin(self) -> None:
+        """Look at what is due."""
+        counts = await self._writer.do(self._writer.journal.counts)
+        businesses = await self._writer.do(self._writer.journal.businesses, self._states)
+        self.progress = BatchProgress(
+            total=sum(counts.values()),
+            sent=counts[SENT],
+            not_sent=counts[NOT_SENT],
+            unknown=counts[UNKNOWN],
+            due=sum(due for _, due, _ in businesses),
+            businesses={business: BusinessProgress(business, due, sent) for business, due, sent in businesses},
+        )
+        self._page = max(2, min(200, ITEMS // max(1, len(businesses))))
+        for business in self.progress.businesses:
+            self._paces[business] = Pace(business, self._chat._allowances, self._chat._max_parallel)
+            self._news[business] = asyncio.Event()
+        self._tell()
+
+    async def run(self) -> None:
+        """Send what is due, until all of it has been tried or the run is stopped."""
+        watch = asyncio.create_task(self._wake_when_stopped())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for business in self._paces:
+                    group.create_task(self._serve(business))
+        finally:
+            watch.cancel()
+
+    async def _wake_when_stopped(self) -> None:
+        await self._stop.wait()
+        self._wake()
+
+    def _wake(self) -> None:
+        for news in self._news.values():
+            news.set()
+
+    @property
+    def _ends(self) -> bool:
+        return self._stop.is_set() or bool(self._writer.broken)
+
+    async def _serve(self, business: int) -> None:
+        """Send the items of one business, in order, as its pace allows."""
+        pace, news, shown = self._paces[business], self._news[business], self.progress.businesses[business]
+        items: deque[Item] = deque()
+        last, more = 0, True
+        async with asyncio.TaskGroup() as sends:
+            while not (self._ends or pace.given_up):
+                if not items and more:
+                    items += await self._writer.do(self._writer.journal.due, business, last, self._states, self._page)
+                    more = bool(items)
+                    last = items[-1].line if items else last
+                    continue
+                news.clear()
+                if not items:
+                    if not pace.in_flight:
+                        return
+                    await news.wait()  # what is in flight may come back
+                elif seconds := pace.wait(time.monotonic()):
+                    if seconds < math.inf:
+                        shown.paused_until = datetime.now(UTC) + timedelta(seconds=seconds)
+                        self._tell()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(seconds if seconds < math.inf else None):
+                            await news.wait()
+                    shown.paused_until = None
+                else:
+                    item = items.popleft()
+                    await self._room.take(item.size)
+                    if self._ends or pace.wait(time.monotonic()):  # it may have taken long
+                        items.appendleft(item)
+                        self._room.give_back(item.size)
+                        continue
+                    mark = pace.started()
+                    shown.in_flight += 1
+                    sends.create_task(self._send_in_turn(item, pace, mark, items))
+
+    async def _send_in_turn(self, item: Item, pace: Pace, mark: int, items: deque[Item]) -> None:
+        """Send an item; put it back if it was only not its time."""
+        outcome = None
+        try:
+            outcome = await self._send(item)
+            if outcome is not None and not await self._settle(item, outcome):
+                items.appendleft(item)
+        finally:
+            # Only now: whoever sees nobody in flight is to find all that is left.
+            pace.ended(mark, outcome, time.monotonic())
+            self._room.give_back(item.size)
+            self.progress.businesses[item.business_id].in_flight -= 1
+            self._news[item.business_id].set()
+        self._tell()
+
+    async def _send(self, item: Item) -> SentFile | Exception | None:
+        """Send it, with a row that says so; None: it was not begun."""
+        try:
+            content = await asyncio.to_thread(_read, self._folder / item.file, item)
+        except (OSError, ValueError, _FileChangedError) as error:
+            return error
+        if self._ends:
+            return None
+        try:
+            await self._writer.write(Change(item.id, SENDING))
+        except UnwrittenError:
+            self._wake()
+            return None
+        try:
+            return await self._chat.send_file(
+                content,
+                business_id=item.business_id,
+                chat_id=item.chat_id,
+                name=item.name or Path(item.file).name,
+                content_type=item.content_type,
+            )
+        except errors.ChatError as error:
+            return error
+
+    async def _settle(self, item: Item, outcome: SentFile | Exception) -> bool:
+        """Write down what became of it; False if it is to be sent again."""
+        if isinstance(outcome, errors.RateLimitError):
+            self._refusals[item.id] += not isinstance(outcome, errors.QuotaExceededError)
+            if self._refusals[item.id] < TRIES:
+                await self._write(Change(item.id, item.state), item, "not sent yet")
+                return False
+        change = _change(item, outcome)
+        await self._write(change, item, change.state)
+        progress = self.progress
+        for state, number in ((item.state, -1), (change.state, 1)):
+            if state in _ACROSS:
+                setattr(progress, _ACROSS[state], getattr(progress, _ACROSS[state]) + number)
+        progress.done += 1
+        progress.businesses[item.business_id].left -= 1
+        progress.businesses[item.business_id].sent += change.state == SENT
+        return True
+
+    async def _write(self, change: Change, item: Item, what: str) -> None:
+        try:
+            await self._writer.write(change)
+        except UnwrittenError:
+            self.unwritten.append(f"line {item.line} ({item.key}): {what}")
+            self._wake()
+
+    def _tell(self) -> None:
+        if self._on_progress is None:
+            return
+        try:
+            self._on_progress(self.progress)
+        except Exception as error:  # the caller's own code: whatever it raises must not end a batch
+            self._on_progress = None
+            logger.error("on_progress raised %s and is not called again for this batch", type(error).__name__)
+
+
+def _read(path: Path, item: Item) -> bytes:
+    """Return the content that was planned."""
+    try:
+        content = _read_path(os.fspath(path), item.size)
+    except errors.InvalidFileError:
+        content = b""
+    if hashlib.sha256(content).hexdigest() != item.sha256:
+        raise _FileChangedError("The file has changed since it was checked. It was not sent.")
+    return content
+
+
+def _change(item: Item, outcome: SentFile | Exception) -> Change:
+    """Return what is written of an item that has ended. The outcome is over all attempts, in whichever run."""
+    facts: dict[str, object] = {"error": None, "reason": None, "status_code": None, "error_code": None}
+    facts |= {"trace_id": None, "attempts": 0, "unknown_attempts": item.unknown_attempts}
+    if isinstance(outcome, SentFile):
+        unknown_attempts = item.unknown_attempts + outcome.unknown_attempts
+        known = {"trace_id": outcome.trace_id, "attempts": outcome.attempts, "unknown_attempts": unknown_attempts}
+        return Change(item.id, SENT, facts | known)
+    facts |= {"error": type(outcome).__name__.removeprefix("_"), "reason": str(outcome)}
+    if isinstance(outcome, errors.ChatError):
+        facts["attempts"] = outcome.attempts
+    if isinstance(outcome, errors.ApiError):
+        codes = [each.code for each in outcome.errors if each.code]
+        known = {"status_code": outcome.status_code, "error_code": codes[0] if codes else None}
+        facts |= known | {"trace_id": outcome.trace_id}
+    if isinstance(outcome, errors.DeliveryUnknownError):
+        return Change(item.id, UNKNOWN, facts | {"unknown_attempts": item.unknown_attempts + 1})
+    if item.unknown_attempts:
+        return Change(item.id, UNKNOWN, facts | {"reason": f"An earlier attempt may have arrived. Then: {outcome}"})
+    return Change(item.id, NOT_SENT, facts)

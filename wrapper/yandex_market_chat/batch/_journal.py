@@ -1,0 +1,252 @@
+"""The journal: one SQLite file, one row an item, and a lock that only one process can have.
+
+Why a rollback journal and not WAL: the file alone is the whole truth at any moment but that of a commit, so that
+copying or moving it loses nothing. TRUNCATE and not DELETE: a removed rollback journal may be there again after a power
+failure, and would undo the row that says *sending*; SQLite syncs one that it has cut to nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ._manifest import BatchError
+
+APPLICATION = 0x594D4342  # "YMCB"
+VERSION = 1
+
+PENDING, SENDING, SENT, NOT_SENT, UNKNOWN = "pending", "sending", "sent", "not sent", "unknown"
+
+_SCHEMA = """
+CREATE TABLE manifest (sha256 TEXT NOT NULL, planned_at TEXT NOT NULL);
+CREATE TABLE file (path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL);
+CREATE TABLE item (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    line INTEGER, -- NULL: the manifest no longer has it
+    business_id INTEGER NOT NULL,
+    chat_id INTEGER NOT NULL,
+    file TEXT NOT NULL, -- as written, from the folder of the manifest
+    name TEXT,
+    content_type TEXT,
+    sha256 TEXT NOT NULL, -- of what is to be sent
+    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sending', 'sent', 'not sent', 'unknown')),
+    error TEXT,
+    reason TEXT,
+    status_code INTEGER,
+    error_code TEXT,
+    trace_id TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    unknown_attempts INTEGER NOT NULL DEFAULT 0, -- that may have arrived
+    changed_at TEXT
+);
+CREATE INDEX item_line ON item (business_id, line);
+CREATE TABLE duplicate (line INTEGER PRIMARY KEY, first INTEGER NOT NULL);
+"""
+
+
+class JournalError(BatchError):
+    """The journal cannot be used: no journal, of another version, read-only, no folder. Nothing was sent."""
+
+
+class JournalInUseError(JournalError):
+    """Another process, or another batch of this one, is working with the journal. Nothing was sent."""
+
+
+class Item(NamedTuple):
+    """A row that is to be sent."""
+
+    id: int
+    line: int
+    key: str
+    business_id: int
+    chat_id: int
+    file: str
+    name: str | None
+    content_type: str | None
+    sha256: str
+    size: int
+    state: str
+    """What it was before it is sent."""
+    unknown_attempts: int
+
+
+class Change(NamedTuple):
+    """What is to be written of a row."""
+
+    id: int
+    state: str
+    facts: dict[str, Any] | None = None
+    """None: only the state changes."""
+
+
+class Journal:
+    """An open journal. To be used from one thread: the one that opened it.
+
+    It is opened in a transaction that `keep` or `close` ends, so that a faulty manifest leaves nothing behind.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, dry_run: bool = False) -> None:
+        self._path = Path(path)
+        self._made = not self._path.exists()
+        try:
+            # "": a temporary one.
+            self.db = sqlite3.connect("" if dry_run and self._made else self._path, timeout=0, isolation_level=None)
+        except (sqlite3.Error, ValueError) as error:
+            raise self.unusable(error) from None
+        self._dry_run = dry_run
+        try:
+            self.db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self.db.execute("BEGIN EXCLUSIVE")
+            self._check_schema()
+            self.db.execute("ROLLBACK")  # the next two are not for the middle of a transaction; the lock stays
+            self.db.execute("PRAGMA journal_mode = TRUNCATE")
+            self.db.execute("PRAGMA synchronous = FULL")
+            self.db.execute("BEGIN EXCLUSIVE")
+            if not self._is_journal():
+                for statement in _SCHEMA.split(";\n"):
+                    self.db.execute(statement)
+                self.db.execute(f"PRAGMA application_id = {APPLICATION}")
+                self.db.execute(f"PRAGMA user_version = {VERSION}")
+            self.interrupted = self.db.execute(
+                "UPDATE item SET state = 'unknown', error = 'Interrupted', unknown_attempts = unknown_attempts + 1,"
+                " reason = 'The process ended while it was in flight. Look into the chat before sending it again.'"
+                " WHERE state = 'sending'"
+            ).rowcount
+        except sqlite3.Error as error:
+            self.db.close()
+            raise self.unusable(error) from None
+        except BaseException:
+            self.db.close()
+            raise
+
+    def _is_journal(self) -> bool:
+        return bool(self.db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION)
+
+    def _check_schema(self) -> None:
+        if self._is_journal():
+            (version,) = self.db.execute("PRAGMA user_version").fetchone()
+            if version != VERSION:
+                reason = f"it was made by another version of this package (format {version}, not {VERSION})"
+                raise self.unusable(reason)
+        elif self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise self.unusable("it is a SQLite file of something else")
+
+    def unusable(self, error: Exception | str) -> JournalError:
+        """Return the error that says why it cannot be used."""
+        # Codes have names from Python 3.11 on; the texts are SQLite's own, and English.
+        code = getattr(error, "sqlite_errorname", "")
+        where = f"The journal {os.fspath(self._path)!r}"
+        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return JournalInUseError(f"{where} is in use by another process. Nothing was sent.")
+        reason = str(error)
+        if not self._path.parent.is_dir():
+            reason = "its folder does not exist"
+        elif self._path.is_dir():
+            reason = "it is a folder"
+        elif code.startswith("SQLITE_NOTADB"):
+            reason = "it is no SQLite file"
+        return JournalError(f"{where} cannot be used: {reason}. Nothing was sent.")
+
+    def keep(self) -> None:
+        """Make durable what was planned; of a dry run nothing is kept."""
+        if self._dry_run:
+            return
+        self.db.execute("COMMIT")
+        if self._made and hasattr(os, "O_DIRECTORY"):
+            # The name is to survive a power failure too. There are file systems that cannot promise it.
+            with suppress(OSError):
+                folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+        self._made = False
+
+    def close(self) -> None:
+        """Let it go; a new one that nothing was kept in is removed."""
+        if self._made and not self._dry_run:
+            with suppress(OSError):  # while the lock is held: nobody else can have begun with it
+                self._path.unlink()
+        self.db.close()
+
+    # A run
+
+    def write(self, changes: Sequence[Change]) -> list[sqlite3.Error | None]:
+        """Make changes durable, all with one sync; return for each why it is not.
+
+        Where that fails nothing new may be in flight: only outcomes are tried again, each alone.
+        """
+        try:
+            self._write(changes)
+            return [None] * len(changes)
+        except sqlite3.Error as error:
+            failures: list[sqlite3.Error | None] = []
+            for change in changes:
+                failures.append(error)
+                if change.state != SENDING:
+                    with suppress(sqlite3.Error):
+                        self._write([change])
+                        failures[-1] = None
+            return failures
+
+    def _write(self, changes: Sequence[Change]) -> None:
+        self.db.execute("BEGIN")
+        try:
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            for change in changes:
+                facts = {"state": change.state, "changed_at": now, **(change.facts or {})}
+                columns = ", ".join(f"{column} = ?" for column in facts)
+                self.db.execute(f"UPDATE item SET {columns} WHERE id = ?", (*facts.values(), change.id))  # noqa: S608
+            self.db.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # SQLite has done so itself for some
+                self.db.execute("ROLLBACK")
+            raise
+
+    def businesses(self, states: Sequence[str]) -> list[tuple[int, int, int]]:
+        """Return for each business how many items are to be sent, and how many have been, in order of the lines."""
+        counted = f"""
+            SELECT business_id, sum(state IN ({_marks(states)})) AS due, sum(state = 'sent') FROM item
+            WHERE line IS NOT NULL GROUP BY business_id HAVING due ORDER BY min(line)"""  # noqa: S608
+        return self.db.execute(counted, states).fetchall()
+
+    def due(self, business_id: int, after: int, states: Sequence[str], most: int) -> list[Item]:
+        """Return the next items of a business that are to be sent, behind that line."""
+        page = f"""
+            SELECT id, line, key, business_id, chat_id, file, name, content_type, item.sha256, size, state,
+                unknown_attempts
+            FROM item JOIN file ON path = file
+            WHERE business_id = ? AND line > ? AND state IN ({_marks(states)}) ORDER BY line LIMIT ?"""  # noqa: S608
+        return [Item(*row) for row in self.db.execute(page, (business_id, after, *states, most))]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many items of the manifest are in each state."""
+        counted: dict[str, int] = dict.fromkeys((PENDING, SENDING, SENT, NOT_SENT, UNKNOWN), 0)
+        counted.update(self.db.execute("SELECT state, count(*) FROM item WHERE line IS NOT NULL GROUP BY state"))
+        return counted
+
+    def duplicates(self) -> list[tuple[int, int]]:
+        """Return the lines that are not sent, each with the line that is sent in its place."""
+        return self.db.execute("SELECT line, first FROM duplicate ORDER BY line").fetchall()
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """Yield every line of the manifest for the report."""
+        return self.db.execute(
+            """
+            SELECT line, key, business_id, chat_id, file, state AS outcome, error, error_code, status_code, trace_id,
+                attempts, unknown_attempts, reason, changed_at FROM item WHERE line IS NOT NULL
+            UNION ALL
+            SELECT duplicate.line, key, business_id, chat_id, file, 'duplicate', NULL, NULL, NULL, NULL, 0, 0,
+                'The same content goes to the same chat by line ' || first || '.', NULL
+            FROM duplicate JOIN item ON item.line = first ORDER BY 1"""
+        )
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))

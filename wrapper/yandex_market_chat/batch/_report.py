@@ -1,0 +1,53 @@
+"""The report: a CSV of every line of the manifest with what became of it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from ._journal import Journal
+from ._manifest import BatchError
+
+_HEADER = (
+    "line", "key", "business_id", "chat_id", "file", "outcome", "error", "error_code", "status_code", "trace_id",
+    "attempts", "unknown_attempts", "reason", "at",
+)  # fmt: skip
+
+
+class Report:
+    """A report that is to be. There is never half of it: it takes its name when it is whole."""
+
+    def __init__(self, path: str | os.PathLike[str], *others: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        try:
+            if self._path.is_dir():
+                raise IsADirectoryError(0, "it is a folder")
+            if os.path.realpath(path) in [os.path.realpath(other) for other in others]:
+                raise ValueError("it is the manifest or the journal")
+            # Now, so that a wrong path shows before anything is sent.
+            descriptor, self._draft = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise BatchError(f"The report {str(path)!r} cannot be written: {reason}. Nothing was sent.") from None
+        os.close(descriptor)
+
+    def write(self, journal: Journal) -> None:
+        """Write it. OSError if that fails."""
+        with open(self._draft, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(_HEADER)
+            writer.writerows(journal.rows())
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(self._draft, 0o666 & ~mask)  # as any new file; a temporary one is for its owner alone
+        os.replace(self._draft, self._path)
+
+    def close(self) -> None:
+        """Remove what is no report."""
+        with suppress(OSError):
+            os.unlink(self._draft)

@@ -1,0 +1,73 @@
+"""What a batch tells while it runs, and at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+
+class Duplicate(NamedTuple):
+    """A line of the manifest that is not sent: another has the same content for the same chat."""
+
+    line: int
+    first: int
+    """The line that is sent in its place."""
+
+
+@dataclass(slots=True)
+class BusinessProgress:
+    """How far one business is."""
+
+    business_id: int
+    left: int
+    """Items that this run is still to send, those in flight included."""
+    sent: int
+    """Items sent, in earlier runs too."""
+    in_flight: int = 0
+    paused_until: datetime | None = None
+    """When it goes on (aware, UTC); None if it does not pause."""
+
+
+@dataclass(slots=True)
+class BatchProgress:
+    """How far a batch is. One object for the whole run, which changes with it."""
+
+    total: int
+    """Items of the manifest, without duplicates."""
+    sent: int
+    not_sent: int
+    unknown: int
+    due: int
+    """Items that this run set out to send."""
+    done: int = 0
+    """How many of these have ended, however they did."""
+    businesses: dict[int, BusinessProgress] = field(default_factory=dict)
+    """By business id, in order of the manifest; those that this run sends something for."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What became of a batch: `total` is the sum of `sent`, `not_sent`, `unknown` and `left`."""
+
+    total: int
+    """Items of the manifest, without duplicates."""
+    sent: int
+    """Items that Market has confirmed, in earlier runs too."""
+    not_sent: int
+    """Items that the buyer has not got; `retry_not_sent=True` sends them again."""
+    unknown: int
+    """Items of which nobody can know; `resend_unknown=True` sends them again, duplicates accepted."""
+    left: int
+    """Items that have not been tried: started again with the same journal, the batch goes on with them."""
+    due: int
+    """Items that this run set out to send."""
+    interrupted: int
+    """How many of the unknown ones were found in flight when this run began: an earlier process had been killed."""
+    changed_files: int
+    """Files whose content is another than when they were planned; sent is what they were when this run began."""
+    duplicates: tuple[Duplicate, ...]
+    stopped: str | None
+    """Why the run ended before the end; None: it did not."""
+    unwritten: tuple[str, ...]
+    """Outcomes that the journal could not take (a full disk): a sentence each. It will call them unknown."""

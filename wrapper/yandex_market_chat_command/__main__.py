@@ -1,0 +1,7 @@
+"""`python -m yandex_market_chat_command` is the same command."""
+
+import sys
+
+from . import main
+
+sys.exit(main())

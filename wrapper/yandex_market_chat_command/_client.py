@@ -1,0 +1,71 @@
+"""What both commands need of the client: its arguments, its log, and its errors as facts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from yandex_market_chat import ApiError, ChatError, InvalidRequestError, Quota, QuotaExceededError, Timeout
+from yandex_market_chat._credentials import API_KEY_VARIABLE
+
+LARGEST_KEY_FILE = 10_000
+
+
+def client_arguments(api_key_file: str | None, base_url: str | None, timeout: float | None) -> dict[str, Any]:
+    """Return what a client is made from. InvalidRequestError if the key cannot be read."""
+    arguments: dict[str, Any] = {"base_url": base_url}
+    if api_key_file is not None:
+        arguments["api_key"] = _read_key(api_key_file)
+    elif API_KEY_VARIABLE not in os.environ:
+        raise InvalidRequestError(f"No API key: set {API_KEY_VARIABLE}, or pass --api-key-file. Nothing was sent.")
+    if timeout is not None:
+        arguments["timeout"] = Timeout(total=timeout)
+    return arguments
+
+
+def _read_key(file: str) -> str:
+    # Never the content in a sentence.
+    try:
+        with Path(file).open("rb") as opened:
+            content = opened.read(LARGEST_KEY_FILE)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "that is no path"
+        raise InvalidRequestError(f"--api-key-file {file!r} cannot be read: {reason}. Nothing was sent.") from None
+    key = content.decode("latin-1").strip("\r\n")
+    if not key or "\n" in key:
+        what = "has more than one line" if key else "is empty"
+        raise InvalidRequestError(f"--api-key-file {file!r} {what}; it is to hold the key alone. Nothing was sent.")
+    return key
+
+
+def show_log() -> None:
+    """Write the client's log to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("yandex_market_chat")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+
+
+def quota_facts(quota: Quota | None) -> dict[str, object] | None:
+    """Return an allowance as JSON has it."""
+    if quota is None:
+        return None
+    resets_at = quota.resets_at and quota.resets_at.isoformat()
+    return {"limit": quota.limit, "remaining": quota.remaining, "resets_at": resets_at}
+
+
+def error_facts(error: ChatError) -> dict[str, object]:
+    """Return what an error tells of its send, as JSON has it."""
+    names = ("business_id", "chat_id", "name", "size", "attempts", "elapsed")
+    facts = {"error": type(error).__name__, "message": str(error), **{name: getattr(error, name) for name in names}}
+    if isinstance(error, ApiError):
+        items = [{"code": item.code, "message": item.message} for item in error.errors]
+        facts |= {"status_code": error.status_code, "errors": items, "trace_id": error.trace_id}
+        facts["quota"] = quota_facts(error.quota)
+    if isinstance(error, QuotaExceededError):
+        facts["resets_at"] = error.resets_at and error.resets_at.isoformat()
+    return facts

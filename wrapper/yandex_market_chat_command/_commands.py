@@ -1,0 +1,192 @@
+"""The commands, their options and their help. What carries them out is imported when one is run."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from ._output import Status, finish, say
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LARGEST_ID = 2**63 - 1  # int64 in the contract
+LONGEST_TIMEOUT = 1_000_000
+
+_KEY = """\
+The API key is taken from the environment variable YANDEX_MARKET_API_KEY, or from the file that --api-key-file names;
+never from an argument, which every user of the machine could read."""
+
+
+def _id(value: str) -> int:
+    """Read a whole number as the API has them: Python's own reading of numbers takes more."""
+    number = int(value) if re.fullmatch("[0-9]{1,19}", value) else 0
+    if not 1 <= number <= LARGEST_ID:
+        raise click.BadParameter(f"{value!r} is no id: a whole number from 1 to {LARGEST_ID}.")
+    return number
+
+
+def _common(command: F) -> F:
+    """Add the options that both commands have."""
+    options = (
+        click.option(
+            "--api-key-file",
+            metavar="FILE",
+            type=click.Path(),
+            help="A file that holds the API key and nothing else. Default: the variable YANDEX_MARKET_API_KEY.",
+        ),
+        click.option(
+            "--base-url",
+            metavar="URL",
+            help="The server. Default: the variable YANDEX_MARKET_BASE_URL, else https://api.partner.market.yandex.ru."
+            " Sellers of Market Yandex Go use https://api.partner.market.yandex.net.",
+        ),
+        click.option(
+            "--timeout",
+            metavar="SECONDS",
+            type=click.FloatRange(min=0, min_open=True, max=LONGEST_TIMEOUT),
+            help="How long one file may take in all, attempts and pauses included. Default: 120.",
+        ),
+        click.option(
+            "--json", "as_json", is_flag=True, help="Print one JSON object on standard output, in every case."
+        ),
+        click.option("--dry-run", is_flag=True, help="Check all that can be checked without sending; send nothing."),
+        click.option("-v", "--verbose", is_flag=True, help="Show the log on standard error."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Unofficial: not made, endorsed or supported by Yandex.",
+)
+@click.version_option(package_name="yandex-market-chat", message="%(prog)s %(version)s")
+def command() -> None:
+    """Send files into chats with buyers on Yandex Market, and always know what happened to them."""
+
+
+@command.command(
+    epilog=f"""\
+{_KEY}
+
+\b
+Exit status:
+  0  sent
+  2  wrong use: refused here, before anything went out (an option, the file, the key)
+  3  not sent: the buyer has not got the file, it can be sent again
+  4  unknown: nobody can know, look into the chat before sending it again
+
+\b
+Examples:
+  yandex-market-chat send invoice.pdf --business-id 123 --chat-id 456
+  make-invoice | yandex-market-chat send - --name invoice.pdf --business-id 123 --chat-id 456
+  yandex-market-chat send invoice.pdf --business-id 123 --chat-id 456 --dry-run --json
+"""
+)
+@click.argument("file", type=click.Path())
+@click.option("--business-id", required=True, metavar="ID", type=_id, help="The business (cabinet), not a campaign.")
+@click.option("--chat-id", required=True, metavar="ID", type=_id, help="The chat.")
+@click.option("--name", help="The file name that the buyer sees. Default: that of the file; needed with -.")
+@click.option(
+    "--content-type", metavar="TYPE", help="Such as application/pdf. Default: what the name's extension says."
+)
+@_common
+def send(**options: Any) -> int:
+    """Send one FILE, 1 byte to 5 MiB; - is standard input."""
+    if options["file"] == "-" and not options["name"]:
+        raise click.UsageError("Standard input has no name: pass --name.")
+    from ._send import send_one
+
+    return send_one(**options)
+
+
+@command.command(
+    epilog=f"""\
+MANIFEST is CSV with a header (comma or semicolon), or JSON Lines, in UTF-8:
+
+\b
+  business_id,chat_id,file              {{"business_id": 123, "chat_id": 456, "file": "a.pdf"}}
+  123,456,invoices/456.pdf              {{"business_id": 123, "chat_id": 457, "file": "b.pdf"}}
+
+Paths start from the folder of the manifest. Further columns, as you need them: name and content_type, as for send; key,
+your id of the item (default: business, chat and path as written). The manifest is checked whole before anything is
+sent. The same content for the same chat twice is sent once, unless both lines have keys of their own.
+
+RUN.sqlite, the journal, decides: each item is written down before its connection opens, and when it has ended. Run the
+same command again after a crash, a restart or a signal, and it goes on where it was; a changed manifest is merged by
+key. What is in flight when the process is killed is unknown, and not sent again unless you say so. Keep the journal
+until the mailing is done: without it everything is sent anew.
+
+A business whose hourly allowance is spent pauses until it is renewed; others go on. One with 5 refusals in a row for
+the key (401, 403), or 10 times no connection, is left alone. SIGINT or SIGTERM: what is in flight ends, the rest stays
+for the next start; a second one ends at once.
+
+{_KEY}
+
+\b
+Exit status:
+  0  all sent
+  2  wrong use, a faulty manifest, or a journal that is in use or cannot be used: nothing was sent
+  3  some not sent: the buyer has not got them (again with --retry-not-sent)
+  4  some unknown, perhaps some not sent too (look into the chats, or again with --resend-unknown)
+  5  stopped before the end: a signal, a full disk, a business that is left alone; run it again
+
+\b
+Examples:
+  yandex-market-chat send-batch mailing.csv --journal mailing.sqlite --dry-run
+  yandex-market-chat send-batch mailing.csv --journal mailing.sqlite --report mailing-report.csv
+  yandex-market-chat send-batch mailing.csv --journal mailing.sqlite --retry-not-sent --json
+"""
+)
+@click.argument("manifest", type=click.Path())
+@click.option("--journal", required=True, metavar="RUN.sqlite", type=click.Path(), help="Made if it is not there.")
+@click.option(
+    "--parallel",
+    metavar="N",
+    type=click.IntRange(1, 100),
+    default=4,
+    help="Requests at once and per business. Default: 4, what Market allows over all programs of the cabinet.",
+)
+@click.option("--resend-unknown", is_flag=True, help="Send again what nobody knows of: buyers may get it twice.")
+@click.option("--retry-not-sent", is_flag=True, help="Send again what was not sent.")
+@click.option("--report", metavar="FILE", type=click.Path(), help="Write a CSV of all lines with what became of them.")
+@_common
+def send_batch(**options: Any) -> int:
+    """Send the files of a MANIFEST, each once, across restarts."""
+    from ._send_batch import send_many
+
+    return send_many(**options)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out the command and return its exit status; with --json there is one JSON object, whatever happens."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal cannot show must not cost the line.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # TextIO lacks what stdout has
+    # httpx imports its own command, with rich and a highlighter, wherever it can: 0.2 s that nobody needs here.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # what stops an import is None
+    as_json = "--json" in arguments
+    status: int
+    try:
+        status = command.main(list(arguments), prog_name="yandex-market-chat", standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        status = finish(Status.WRONG_USE, as_json, {"error": "UsageError", "message": error.format_message()})
+    except click.Abort:
+        # What is interrupted later is told by the commands themselves.
+        status = Status.STOPPED if "send-batch" in arguments[:1] else Status.NOT_SENT
+        sentence = "Interrupted; nothing was sent."
+        say(sentence)
+        finish(Status(status), as_json, {"error": "KeyboardInterrupt", "message": sentence})
+    except Exception as error:  # a defect of ours: nobody can know how far it came, but the journal does
+        import traceback
+
+        say(traceback.format_exc())
+        status = Status.STOPPED if "send-batch" in arguments[:1] else Status.UNKNOWN
+        finish(status, as_json, {"error": type(error).__name__, "message": "This is a defect of the command itself."})
+    return int(status)

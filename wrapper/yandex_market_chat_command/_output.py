@@ -1,0 +1,52 @@
+"""What a command ends with: the status, and what is said on which stream."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from enum import IntEnum
+
+
+class Status(IntEnum):
+    """The exit statuses, as `--help` tells them."""
+
+    SENT = 0
+    WRONG_USE = 2
+    NOT_SENT = 3
+    UNKNOWN = 4
+    STOPPED = 5
+
+    @property
+    def outcome(self) -> str:
+        """How the JSON object calls it."""
+        return self.name.lower().replace("_", " ")
+
+
+def count(number: int, noun: str) -> str:
+    """Return so many of them, in English whose plurals end in s."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def say(sentence: str) -> None:
+    """Write a paragraph for people, to standard error."""
+    with suppress(OSError):  # nobody listens; the exit status still tells
+        print(sentence, file=sys.stderr, flush=True)
+
+
+def tell(text: str) -> None:
+    """Write the result, to standard output."""
+    try:
+        print(text, flush=True)
+    except OSError:  # nobody reads; Python would try again when it ends, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def finish(status: Status, as_json: bool, facts: Mapping[str, object], outcome: str | None = None) -> Status:
+    """Print the one JSON object, if it is wanted; return the status."""
+    if as_json:
+        import json  # no need of it for --help
+
+        tell(json.dumps({"outcome": outcome or status.outcome, "status": int(status), **facts}))
+    return status
