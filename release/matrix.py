@@ -22,7 +22,10 @@ DEPENDENCIES = {"lowest": "lowest-direct", "newest": "highest"}
 #: Where all tests run; elsewhere those that lean on Python and on the dependencies most.
 WHOLE = {("3.11", "lowest"), ("3.13", "newest")}
 WRAPPER_TESTS = "wrapper/tests"
-OTHERWISE = ("send", "answers", "errors", "exported_members", "files", "faults", "tls_and_proxies", "limits", "corners")
+OTHERWISE = (
+    *("test_send", "test_answers", "test_errors", "test_exported_members", "test_files", "test_faults", "test_limits"),
+    *("test_tls_and_proxies", "batch/test_engine", "batch/test_journal", "command/test_send"),
+)
 #: Builds a wheel and an environment of its own, which is what is done here.
 LEFT_OUT = f"{WRAPPER_TESTS}/testing/test_installed.py"
 COMMAND = "yandex-market-chat"
@@ -100,7 +103,7 @@ def tests(folder: Path, wheel: Path) -> None:
         complete = f"{wheel}[{','.join(EXTRAS)}]"
         python = environment(home / "venv", version, complete, "--group", "tests", "--constraint", home / "pins.txt")
         whole = (version, which) in WHOLE
-        chosen = [WRAPPER_TESTS] if whole else [f"{WRAPPER_TESTS}/test_{name}.py" for name in OTHERWISE]
+        chosen = [WRAPPER_TESTS] if whole else [f"{WRAPPER_TESTS}/{name}.py" for name in OTHERWISE]
         pytest = ("-m", "pytest", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "--randomly-seed=1")
         told = run(python, *pytest, "--ignore", LEFT_OUT, *chosen)
         origin = re.search(r"^testing (.*)$", told, re.MULTILINE)
