@@ -93,28 +93,52 @@ contract-deep: $(VENV)/workshop ## the generated cases for long, at random: MINU
 contract-live: $(VENV)/workshop ## try the vectors on the live service: contract_tests/README.md says what it needs
 	$(BIN)/python -m contract_tests.live $(LIVE)
 
-PYTHONS := 3.11 3.12 3.13
+.PHONY: contract-mutants
+contract-mutants: $(VENV)/workshop ## plant each known defect in a throw-away copy: does its test fail? SAMPLE=12: some of them
+	$(BIN)/python -m contract_tests.mutants $(if $(SAMPLE),--sample $(SAMPLE))
+
+.PHONY: mutation
+mutation: $(VENV)/workshop ## a thousand mechanical mutants of what decides and of the file's preparation; a quarter of an hour
+	$(BIN)/python -m contract_tests.mutation
+
+.PHONY: contract-score
+contract-score: $(VENV)/workshop ## measure how good the tests are: score.json, and the table of README.md; half an hour
+	$(BIN)/python -m contract_tests.score
+
 # Of a pyenv the versions themselves: its shims say no to a version that is not switched on.
 PYENV_BINS = $(shell ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.*/bin 2>/dev/null | tr '\n' ':')
 
+.PHONY: test-declared
+test-declared: $(VENV)/workshop ## the built wheel with its declared dependencies only, on each Python: import all, send
+	@PATH="$(PYENV_BINS)$$PATH" $(BIN)/python -m release.matrix declared
+
 .PHONY: test-matrix
-test-matrix: $(VENV)/workshop ## the built wheel, with its declared dependencies only, on each Python: import, mock server, send
-	@rm -rf .scratch/matrix
-	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir .scratch/matrix/dist
-	@for version in $(PYTHONS); do \
-		echo "Python $$version"; env=.scratch/matrix/$$version; \
-		PATH="$(PYENV_BINS)$$PATH" $(BIN)/uv venv --quiet --no-project --python $$version $$env && \
-		$(BIN)/uv pip install --quiet --python $$env/bin/python .scratch/matrix/dist/*.whl && \
-		$$env/bin/python -I -W error wrapper/demo.py > $$env/demo.txt && \
-		tail -n 1 $$env/demo.txt && \
-		$$env/bin/python -I -W error -c 'import yandex_market_chat.batch' && \
-		{ $$env/bin/yandex-market-chat; test $$? = 2; } || exit 1; done
-	@rm -rf .scratch/matrix
+test-matrix: test-declared ## tests of the built wheel on each Python, with the lowest and the newest dependencies
+	@PATH="$(PYENV_BINS)$$PATH" $(BIN)/python -m release.matrix tests
+
+## the benchmark
+
+# Environments of their own: what the workshop has beside ours would be measured too (httpx imports click and rich).
+.bench/peer: $(VENV)/workshop locks/bench-peer.txt
+	$(BIN)/uv venv --quiet --clear --no-project --python $(BIN)/python .bench/peer
+	$(BIN)/uv pip install --quiet --compile-bytecode --python .bench/peer/bin/python --require-hashes --requirement locks/bench-peer.txt
+	@touch $@
+
+.bench/ours: $(VENV)/workshop locks/bench.txt
+	$(BIN)/uv venv --quiet --clear --no-project --python $(BIN)/python .bench/ours
+	$(BIN)/uv pip install --quiet --compile-bytecode --python .bench/ours/bin/python --require-hashes --requirement locks/bench.txt
+	@touch $@
+
+.PHONY: bench
+bench: .bench/ours .bench/peer ## what a send costs, against others and its bounds: some minutes, best on an idle machine
+	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir .bench/dist
+	@$(BIN)/uv pip install --quiet --compile-bytecode --no-deps --reinstall --python .bench/ours/bin/python .bench/dist/*.whl
+	@.bench/ours/bin/python benchmarks/bench.py .bench/peer/bin/python
 
 ## checks
 
 .PHONY: check
-check: lint types check-generated lint-contract core-size ## everything but the tests: style, types, generated, contract
+check: lint types check-generated lint-contract contract-diff api-diff core-size ## everything but the tests: style, types, generated, contract, what changed
 
 .PHONY: lint
 lint: $(VENV)/workshop ## style of the Python code
@@ -140,6 +164,22 @@ lint-contract: $(VENV)/workshop $(VENV)/node ## is the OpenAPI document valid an
 	$(BIN)/openapi-spec-validator openapi/openapi.yaml
 	$(NODE_MODULES)/.bin/redocly lint openapi/openapi.yaml --config openapi/redocly.yaml
 
+.PHONY: contract-diff
+contract-diff: $(VENV)/workshop $(VENV)/node ## what changed in the contract since its release, and does info.version say so
+	@$(BIN)/python -m release.contract_diff
+
+.PHONY: api-diff
+api-diff: $(VENV)/workshop ## what changed in the public interface since its release, and do version and changelog say so
+	@$(BIN)/python -m release.api_diff
+
+.PHONY: upstream-diff
+upstream-diff: $(VENV)/workshop $(VENV)/node ## where the contract differs from a copy of Market's own: UPSTREAM=path/to/openapi.yaml
+	@$(BIN)/python -m release.upstream_diff "$(UPSTREAM)"
+
+.PHONY: test-release
+test-release: $(VENV)/workshop $(VENV)/node ## the three comparisons above on trial
+	$(BIN)/pytest -n 2 --randomly-seed=$(SEED) -p no:schemathesis release/tests
+
 ## the generated client
 
 GENERATED := _yandex_market_chat_api
@@ -153,7 +193,11 @@ endef
 
 .PHONY: generate
 generate: $(VENV)/workshop ## write the generated client from the contract
-	$(call generate-into,generated)
+	$(call generate-into,.scratch)
+	@mkdir -p generated
+	@rm -rf generated/$(GENERATED)
+	@mv .scratch/$(GENERATED) generated/
+	@rm -rf .scratch
 
 .PHONY: check-generated
 check-generated: $(VENV)/workshop ## is the generated client, byte for byte, what the contract gives
@@ -164,6 +208,20 @@ check-generated: $(VENV)/workshop ## is the generated client, byte for byte, wha
 	@rm -rf .scratch
 	@echo "generated/ is what the contract gives"
 
+## a release
+
+.PHONY: drill
+drill: $(VENV)/workshop ## replay changes of API, generator and interface in a throw-away copy: which gate speaks
+	@$(BIN)/python -m release.drill
+
+.PHONY: build
+build: $(VENV)/workshop ## wheel and sdist of the commit, with hashes and pins, into dist/
+	@$(BIN)/python -m release.build
+
+.PHONY: release
+release: $(VENV)/workshop ## check everything, make the commit of a version, build it: VERSION=x.y.z; nothing is uploaded
+	@$(BIN)/python -m release.release "$(VERSION)"
+
 ## the locks
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header
@@ -171,10 +229,12 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 
 .PHONY: lock
 lock: $(VENV)/node ## move the pinned versions of all tools forward
 	$(COMPILE) pyproject.toml --extra cli --group workshop --output-file locks/workshop.txt
+	$(COMPILE) pyproject.toml --group bench --output-file locks/bench.txt
+	$(COMPILE) --group bench-peer --output-file locks/bench-peer.txt
 	$(COMPILE) --group node --output-file locks/node.txt
 	$(COMPILE) --group uv --output-file locks/uv.txt
 	cd locks && npm install --package-lock-only --silent
 
 .PHONY: clean
 clean: ## remove what the targets made, the virtual environment too
-	rm -rf $(VENV) .scratch dist build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bench .scratch dist build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

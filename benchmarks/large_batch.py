@@ -29,7 +29,7 @@ def measure(name: str, folder: Path, server: MockServer, *more: str, stop: bool 
     command = [sys.executable, "-m", "yandex_market_chat_command", "send-batch", "m.csv", "--journal", "j.sqlite"]
     began = time.monotonic()
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen([*command, *more], cwd=folder, env=os.environ | environment, **quiet)  # noqa: S603  ours
+    process = subprocess.Popen([*command, *more], cwd=folder, env=os.environ | environment, **quiet)
     most = 0
     while process.poll() is None:
         # Not ru_maxrss, which begins with what the parent has.

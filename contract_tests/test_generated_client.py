@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from io import BytesIO
 from typing import Any
 
@@ -19,8 +21,9 @@ from _yandex_market_chat_api.types import File
 from yandex_market_chat._api import contract
 from yandex_market_chat.testing import Answer, MockServer
 
-OPERATION = contract()["paths"]["/v2/businesses/{businessId}/chats/file/send"]["post"]
-DOCUMENTED = {int(status): response for status, response in OPERATION["responses"].items()}
+from ._contract import BY_ID
+
+DOCUMENTED = BY_ID["sendFileToChat"].responses
 
 
 @pytest.fixture
@@ -60,13 +63,8 @@ Call = Callable[[AuthenticatedClient, SendFileToChatRequest], Any]
 
 def call(entry: Call, server: MockServer, content: bytes = b"content") -> Any:
     client = AuthenticatedClient(server.base_url, token=server.api_key, prefix="", auth_header_name="Api-Key")
-    payload = File(BytesIO(content), file_name="счёт.pdf", mime_type="application/pdf")
+    payload = File(BytesIO(content), file_name="счёт.pdf", mime_type="application/x-invoice")
     return entry(client, SendFileToChatRequest(file=payload))
-
-
-def schema_of(status: int) -> str:
-    name: str = DOCUMENTED[status]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-    return name
 
 
 @pytest.mark.parametrize("entry", [sync_detailed, asyncio_detailed])
@@ -76,7 +74,7 @@ def test_a_documented_answer_keeps_status_headers_and_body(server: MockServer, e
     response = call(entry, server)
     assert response.status_code == status
     assert response.headers["X-RateLimit-Resource-Remaining"] == "7"
-    assert type(response.parsed) is getattr(generated_models, schema_of(status))
+    assert type(response.parsed) is getattr(generated_models, DOCUMENTED[status].schema_name)
     assert response.parsed.to_dict() == json.loads(response.content)
     assert response.parsed.status == (ApiResponseStatusType.OK if status == 200 else ApiResponseStatusType.ERROR)
 
@@ -86,7 +84,7 @@ def test_a_documented_answer_keeps_status_headers_and_body(server: MockServer, e
 def test_a_documented_answer_is_parsed(server: MockServer, entry: Call, status: int) -> None:
     server.script(Answer(status=status))
     parsed = call(entry, server)
-    assert type(parsed) is getattr(generated_models, schema_of(status))
+    assert type(parsed) is getattr(generated_models, DOCUMENTED[status].schema_name)
 
 
 @pytest.mark.parametrize("entry", [sync_detailed, asyncio_detailed])
@@ -105,7 +103,7 @@ def test_a_file_that_looks_like_a_form_arrives_intact(server: MockServer, entry:
     call(entry, server, content)
     (got,) = server.received
     assert got.content == content
-    assert (got.name, got.content_type) == ("счёт.pdf", "application/pdf")
+    assert (got.name, got.content_type) == ("счёт.pdf", "application/x-invoice")
     (request,) = server.requests
     assert request.violation is None
     assert len(request.parts) == 1
@@ -113,4 +111,5 @@ def test_a_file_that_looks_like_a_form_arrives_intact(server: MockServer, entry:
 
 def test_the_stamp_names_the_contract() -> None:
     assert contract()["info"]["version"] == CONTRACT_VERSION
-    assert len(CONTRACT_SHA256) == 64
+    packaged = files("_yandex_market_chat_api").joinpath("contract.json").read_bytes()
+    assert hashlib.sha256(packaged).hexdigest() == CONTRACT_SHA256

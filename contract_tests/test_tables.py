@@ -14,7 +14,7 @@ from yandex_market_chat import RetryPolicy
 from yandex_market_chat.testing import MockServer
 
 from . import _counts
-from ._contract import DOCUMENT, OPERATIONS, Operation, follow, name_answer
+from ._contract import ANSWERS, DOCUMENT, OPERATIONS, Operation, Response, follow, name_answer
 from ._entrances import COLOURS, NAMES
 from ._replay import check_answered, replay
 from ._stage import Stage
@@ -52,6 +52,12 @@ def test_the_errors_have_their_schema_and_are_alike(status: str, name: str) -> N
     errors = schema["properties"]["errors"]
     assert (errors["type"], errors["nullable"], errors["minItems"]) == ("array", True, 1)
     assert follow(errors["items"]) is DOCUMENT["components"]["schemas"]["ApiErrorDTO"]
+
+
+@pytest.mark.parametrize(("operation", "response"), ANSWERS, ids=name_answer)
+def test_the_examples_of_a_200_say_ok_and_all_others_error(operation: Operation, response: Response) -> None:
+    said = {example["status"] for example in response.examples.values()}
+    assert said == {"OK" if response.status == 200 else "ERROR"}
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=name_answer)

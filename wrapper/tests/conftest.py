@@ -10,8 +10,14 @@ from typing import Any, Self
 
 import pytest
 
+import yandex_market_chat
 from yandex_market_chat import AsyncChatClient, ChatClient, Quota, SentFile, _delivery
 from yandex_market_chat.testing import MockServer
+
+
+def pytest_report_header() -> str:
+    """Say whose package is on trial: that of the tree, or that of an installed wheel."""
+    return f"testing {yandex_market_chat.__file__}"
 
 
 @pytest.fixture(autouse=True)

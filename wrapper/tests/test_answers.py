@@ -156,6 +156,7 @@ BODIES: dict[str, tuple[str | bytes, list[tuple[str | None, str | None]], bool]]
     "no code": ('{"status": "ERROR", "errors": [{"message": "b"}]}', [(None, "b")], False),
     "code null": ('{"status": "ERROR", "errors": [{"code": null, "message": "b"}]}', [(None, "b")], False),
     "code a number": ('{"status": "ERROR", "errors": [{"code": 42, "message": "b"}]}', [("42", "b")], False),
+    "code a fraction": ('{"status": "ERROR", "errors": [{"code": 4.20, "message": "b"}]}', [("4.20", "b")], False),
     "code a list": ('{"status": "ERROR", "errors": [{"code": ["A"], "message": "b"}]}', [(None, "b")], False),
     "message an object": ('{"status": "ERROR", "errors": [{"code": "A", "message": {}}]}', [("A", None)], False),
     "empty item": ('{"status": "ERROR", "errors": [{}, {"code": "A"}]}', [("A", None)], False),

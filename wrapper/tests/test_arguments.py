@@ -29,6 +29,7 @@ from yandex_market_chat import (
     Timeout,
     WaitTimeoutError,
 )
+from yandex_market_chat._api import contract
 from yandex_market_chat.testing import Answer, Fault, MockServer
 
 from .conftest import Chat
@@ -237,6 +238,11 @@ def test_the_path_of_the_base_url_is_kept(
 def test_without_anything_said_it_is_the_documented_server(colour: str) -> None:
     with Chat(colour, api_key=KEY) as chat:
         assert "https://api.partner.market.yandex.ru" in repr(chat.client)
+
+
+def test_the_contract_names_the_two_documented_servers() -> None:
+    named = [server["url"] for server in contract()["servers"]]
+    assert named == ["https://api.partner.market.yandex.ru", "https://api.partner.market.yandex.net"]
 
 
 @pytest.mark.parametrize("value", ["socks5://127.0.0.1:1080", "socks5h://127.0.0.1", "socks4://u:FAKE@127.0.0.1"])

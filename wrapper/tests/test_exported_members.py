@@ -21,6 +21,7 @@ import yandex_market_chat.batch
 import yandex_market_chat.testing
 
 PACKAGES = [yandex_market_chat, yandex_market_chat.batch, yandex_market_chat.testing]
+VERSIONS = {"__version__", "__contract_version__", "__contract_sha256__"}
 PRIVATE = {"httpx", "httpcore", "h11", "anyio", "_yandex_market_chat_api"}
 
 
@@ -29,9 +30,10 @@ def test_all_names_every_public_thing_and_nothing_else(package: types.ModuleType
     exported = package.__all__
     assert exported == sorted(exported, key=lambda name: (not name.isupper(), name))
     assert len(set(exported)) == len(exported)
+    assert all(hasattr(package, name) for name in exported)  # those that are made when first asked for, too
     public = {
         name for name, thing in vars(package).items() if not name.startswith("_") and not inspect.ismodule(thing)
-    } | ({"__version__"} & vars(package).keys())
+    } | (VERSIONS & vars(package).keys())
     assert public == set(exported)
 
 
@@ -69,7 +71,7 @@ def test_the_agreed_names_are_there() -> None:
     }
     assert found == tree
     others = {"ApiErrorItem", "AsyncChatClient", "ChatClient", "Quota", "RetryPolicy", "SentFile", "Timeout"}
-    assert set(yandex_market_chat.__all__) == {*tree, *others, "__version__"}
+    assert set(yandex_market_chat.__all__) == {*tree, *others, *VERSIONS}
 
 
 def public_classes() -> list[type]:
@@ -187,6 +189,13 @@ def test_batches_need_nothing_of_the_command() -> None:
     assert "yandex_market_chat.batch._engine" in modules
     assert not {"click", "rich", "yandex_market_chat_command", "yandex_market_chat.testing"} & modules
     assert "yandex_market_chat.batch" not in imported_by("import yandex_market_chat")
+
+
+def test_to_name_the_contract_nothing_is_imported_before_it_is_asked_for() -> None:
+    assert not {"_yandex_market_chat_api", "attr", "importlib.metadata"} & imported_by("import yandex_market_chat")
+    asked = imported_by("import yandex_market_chat; yandex_market_chat.__contract_version__")
+    assert "_yandex_market_chat_api._stamp" in asked
+    assert "importlib.metadata" not in imported_by("import yandex_market_chat; yandex_market_chat.__contract_sha256__")
 
 
 def test_the_mock_server_needs_no_test_tools() -> None:

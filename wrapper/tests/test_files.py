@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import tracemalloc
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,7 @@ from yandex_market_chat import (
     WaitTimeoutError,
     _delivery,
 )
+from yandex_market_chat._file import look_at
 from yandex_market_chat.testing import Answer, MockServer, Part, ReceivedRequest
 
 from .conftest import Chat
@@ -43,6 +45,7 @@ from .conftest import Chat
 # A multiple of 8 bytes, with everything that could end a part of a form too early.
 CONTENT = (bytes(range(256)) + b"\r\n--+++\r\n--" + b"\0" * 64 + b"--\r\n\r\n%22\xff\xfe\r\n\xc3").ljust(520, b"\n")
 LIMIT = 100
+MIB = 1024 * 1024
 
 
 def parts_of(request: ReceivedRequest) -> list[Part]:
@@ -768,10 +771,20 @@ def test_an_endless_async_iterator_is_refused_when_the_limit_is_passed(
     assert endless.given == 120
 
 
+@pytest.mark.parametrize("colour", ["async"])
+def test_an_async_iterator_that_goes_on_behind_the_limit_is_refused_and_not_cut_there(
+    connect: Callable[..., Chat], server: MockServer
+) -> None:
+    with refused(server, FileTooLargeError):
+        connect(max_file_size=LIMIT).send(chunks_of(b"x" * LIMIT, b"x"))
+
+
 @pytest.mark.parametrize("colour", ["sync"])
 def test_the_synchronous_client_refuses_an_async_iterator_with_a_sentence(chat: Chat, server: MockServer) -> None:
-    with refused(server, InvalidFileError, "only AsyncChatClient can read"):
+    with refused(server, InvalidFileError) as caught:
         chat.send(Chunks())
+    sentence = "file is an async iterator; only AsyncChatClient can read one."
+    assert str(caught.value) == f"{sentence} The file was not sent."
 
 
 # Between the look and the read
@@ -864,11 +877,27 @@ def test_a_file_that_cannot_be_sent_any_more_when_its_turn_comes_is_refused(
     error = caught.value
     assert type(error) is kind
     assert_readable(error)
+    if kind is InvalidFileError:
+        assert str(path) in str(error)
     assert (error.name, error.attempts, error.business_id, error.chat_id) == ("a.txt", 0, 1, 2)
     if isinstance(error, FileTooLargeError):
         assert error.limit == LIMIT
         assert error.size is None or error.size > LIMIT  # not the size that it had once
     assert [got.content for got in server.received] == [b"holder"]
+
+
+def test_a_file_on_disk_is_held_once(tmp_path: Path) -> None:
+    path, size = tmp_path / "a.bin", 16 * MIB
+    with path.open("wb") as file:
+        file.truncate(size)
+    found = look_at(path, size)
+    tracemalloc.start()
+    try:
+        assert len(found.read(size)) == size
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < size + MIB
 
 
 def test_a_file_that_is_gone_when_its_turn_comes_raises_the_systems_own_error(

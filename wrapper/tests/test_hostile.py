@@ -22,12 +22,14 @@ from yandex_market_chat import (
     DeliveryUnknownError,
     RetryPolicy,
     SentFile,
+    ServerError,
 )
 from yandex_market_chat.testing import MockServer
 
 from .conftest import Chat
 
 KEY = "ACMA:" + "0" * 40 + ":" + "0" * 8
+MEBIBYTE = 1024 * 1024
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{"status": "OK"}'
 REFUSED = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -119,6 +121,22 @@ def test_what_nobody_asked_for_on_an_idle_connection_is_not_read_as_the_next_ans
             assert isinstance(chat.send(b"2"), SentFile)
         except ChatError as error:
             assert isinstance(error, ConnectionLostError)  # noqa: PT017  one of two, as the moment wants it
+
+
+def test_of_an_answer_without_end_little_more_is_read_than_is_kept(colour: str, raw: Callable[[Handler], str]) -> None:
+    read = threading.Event()
+    everything = 64 * MEBIBYTE  # many times what is kept, and what the system holds on its way
+
+    def without_end(connection: socket.socket) -> None:
+        request_of(connection)
+        connection.sendall(b"HTTP/1.1 500 X\r\n\r\n" + bytes(everything))
+        read.set()
+
+    with Chat(colour, api_key=KEY, base_url=raw(without_end), timeout=30.0) as chat:
+        with pytest.raises(ServerError) as caught:
+            chat.send(b"1")
+        assert (len(caught.value.body), caught.value.body_truncated) == (MEBIBYTE, True)
+    assert not read.is_set()
 
 
 @pytest.mark.parametrize(

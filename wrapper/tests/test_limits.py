@@ -142,6 +142,16 @@ def test_a_missing_or_absurd_date_keeps_nobody_waiting(
     assert sent.elapsed < 2
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [(3660, QuotaExceededError), (3661, RateLimitError)])
+def test_a_window_that_ends_later_than_an_hour_and_a_minute_from_now_is_none(
+    connect: Callable[..., Chat], server: MockServer, seconds: int, expected: type[RateLimitError]
+) -> None:
+    server.script(Answer(420, BARE, headers=ahead(seconds=seconds)))
+    with pytest.raises(RateLimitError) as caught:
+        connect(retry=ONCE).send(FILE)
+    assert type(caught.value) is expected
+
+
 # The two kinds of 420
 
 PARALLEL = {"status": "ERROR", "errors": [{"code": "X", "message": "Hit rate limit of 4 PARALLEL requests"}]}
@@ -221,6 +231,12 @@ def test_a_reset_too_late_is_told_at_once(chat: Chat, server: MockServer) -> Non
     assert len(server.requests) == 1
 
 
+KNOWN = (
+    r"^The hourly allowance is spent, as an earlier answer told; Market was not asked\. "
+    r"The file was not sent\. Send it again after resets_at\.$"
+)
+
+
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 420, 500])
 def test_a_spent_allowance_is_not_asked_again(chat: Chat, server: MockServer, status: int) -> None:
     server.script(Answer(status, headers=limits("0", EXAMPLE)))
@@ -228,7 +244,7 @@ def test_a_spent_allowance_is_not_asked_again(chat: Chat, server: MockServer, st
         chat.send(FILE)
     assert chat.quota() == Quota(None, 0, RESET)
     for _ in range(3):
-        with pytest.raises(QuotaExceededError, match="earlier answer") as caught:
+        with pytest.raises(QuotaExceededError, match=KNOWN) as caught:
             chat.send(FILE)
         error = caught.value
         assert (error.attempts, error.status_code, error.body, error.errors) == (0, 420, b"", ())

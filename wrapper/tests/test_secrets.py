@@ -366,6 +366,11 @@ def test_a_secret_across_the_end_of_what_is_kept_is_not_kept_in_part(
     assert_clean(error.body, "the body")
 
 
+def test_a_whole_answer_may_end_as_a_secret_begins(connect: Callable[..., Chat], server: MockServer) -> None:
+    server.script(Answer(500, f"the key begins with {KEY[:9]}", off_contract=True))
+    assert failure(connect(retry=ONCE)).body.decode() == f"the key begins with {KEY[:9]}"
+
+
 @pytest.mark.parametrize("secret", ["status", "OK", '"', "1", "200", "traceparent"])
 def test_a_secret_that_looks_like_an_answer_does_not_change_what_the_answer_means(
     colour: str, server: MockServer, secret: str

@@ -25,6 +25,7 @@ from yandex_market_chat import (
     Timeout,
     UnexpectedRefusalError,
 )
+from yandex_market_chat._tls import context_for
 from yandex_market_chat.testing import SCENARIOS, Answer, MockServer
 
 from .conftest import Chat
@@ -103,6 +104,24 @@ def test_a_known_authority_is_trusted(
     verify = {"path": pem, "str": str(pem), "context": trusting, "environment": True}[way]
     assert connect_to(tls_server, verify=verify).send(FILE).attempts == 1
     assert tls_server.received[0].content == FILE
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_a_change_of_the_environment_is_heeded_by_the_next_client_that_is_made(
+    tmp_path: Path, ca: trustme.CA, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    made = []
+    for name in ("one", "other"):
+        folder = tmp_path / name
+        folder.mkdir()
+        ca.cert_pem.write_to_path(str(folder / "ca.pem"))
+        monkeypatch.setenv(variable, str(folder / "ca.pem" if variable == "SSL_CERT_FILE" else folder))
+        made += [context_for(True), context_for(True)]
+    assert made[0] is made[1]
+    assert made[2] is made[3]
+    assert made[0] is not made[2]
 
 
 def stranger(ca: trustme.CA) -> ssl.SSLContext:
@@ -446,6 +465,18 @@ def test_the_environment_excepts_the_server_from_the_proxy(
         secure().send(FILE)
         assert via.requests == []
     assert len(tls_server.received) == 1
+
+
+def test_an_exception_may_name_the_port(
+    secure: Callable[..., Chat], tls_server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(tls_server.base_url.rpartition(":")[2])
+    with Proxy() as via:
+        monkeypatch.setenv("HTTPS_PROXY", via.url)
+        for excepted, asked in ((port, 0), (port % 65535 + 1, 1)):
+            monkeypatch.setenv("NO_PROXY", f"127.0.0.1:{excepted}")
+            secure().send(FILE)
+            assert len(via.requests) == asked
 
 
 @pytest.mark.parametrize("exceptions", ["127.0.0.2", "example.com", "7.0.0.1", ""])

@@ -73,22 +73,35 @@ __all__ = [
     "UnexpectedRefusalError",
     "UnexpectedResponseError",
     "WaitTimeoutError",
+    "__contract_sha256__",
+    "__contract_version__",
     "__version__",
 ]
 
 if typing.TYPE_CHECKING:
     from ._async_client import AsyncChatClient
 
+    __contract_version__: str
+    __contract_sha256__: str
 
-def __getattr__(name: str) -> type:
-    # Made when first asked for: it needs half as much again as all the rest, and most programs use one of the two.
-    if name != "AsyncChatClient":
+
+def __getattr__(name: str) -> object:
+    # Made when first asked for. AsyncChatClient needs half as much again as all the rest, and most programs use one of
+    # the two; what names the contract is in the generated client, which is imported with the first send.
+    found: object
+    if name == "AsyncChatClient":
+        from ._async_client import AsyncChatClient
+
+        AsyncChatClient.__module__ = __name__
+        found = AsyncChatClient
+    elif name in ("__contract_version__", "__contract_sha256__"):
+        from . import _api
+
+        found = _api.CONTRACT_VERSION if name == "__contract_version__" else _api.CONTRACT_SHA256
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ._async_client import AsyncChatClient
-
-    AsyncChatClient.__module__ = __name__
-    globals()[name] = AsyncChatClient
-    return AsyncChatClient
+    globals()[name] = found
+    return found
 
 
 # In tracebacks, in pickles and in the interpreter they are what one imports them as.

@@ -84,11 +84,13 @@ def test_log(server: MockServer, wire: Any, caplog: pytest.LogCaptureFixture) ->
     wire.send(wire.request(target=f"/{server.api_key}?chatId={server.oauth_token}", body=b""))
     bearer = {"Api_Key": None, "Authorization": f"Bearer {server.oauth_token}"}
     wire.send(wire.request(body=wire.form(b"", server.api_key), **bearer))
+    of_another = f"ACMA:{'k' * 40}:{'k' * 8}"
+    wire.send(wire.request(target=f"/{of_another}?chatId=1", body=b""))
     server.stop()
     lines = [(r.name, r.levelname, r.getMessage()) for r in caplog.records if r.name.startswith("yandex")]
-    assert [line[:2] for line in lines] == [("yandex_market_chat.testing", "INFO")] * 6
+    assert [line[:2] for line in lines] == [("yandex_market_chat.testing", "INFO")] * 7
     # The dropped one is served until its client leaves, too.
-    first, second, revoked, hidden, named, dropped = (line[2] for line in lines)
+    first, second, revoked, hidden, named, unknown, dropped = (line[2] for line in lines)
     assert first.startswith("POST /v2/businesses/12345/chats/file/send?chatId=67890 -> 200; ")
     assert "; 'счёт\\u202e.pdf' 5 B; body " in first
     assert second.startswith("POST /a%0A -> 404; no file; ")
@@ -96,10 +98,12 @@ def test_log(server: MockServer, wire: Any, caplog: pytest.LogCaptureFixture) ->
     assert revoked.startswith("POST /v2/businesses/1/chats/file/send?chatId=7 -> 401; no file; ")
     assert revoked.endswith("; the key in Api-Key has been revoked")
     assert hidden.startswith("POST /*** -> 404; ")
+    assert unknown.startswith("POST /***?chatId=1 -> 404; ")
     assert "; '***' 0 B; " in named
     everything = caplog.text + "".join(str(vars(record)) for record in caplog.records)
     assert server.api_key not in everything
     assert server.oauth_token not in everything
+    assert of_another not in everything
     assert "secret=1" not in everything
 
 

@@ -240,6 +240,10 @@ def test_head_has_no_body(wire: Any) -> None:
     answer = wire.send(wire.request("HEAD", body=b""), "HEAD")
     assert (answer.status, answer.content, answer.headers["Allow"]) == (405, b"", "POST")
     assert int(answer.headers["Content-Length"]) > 0
+    # As bytes, since http.client reads no body there whatever comes.
+    connection = wire.connect()
+    connection.sendall(wire.request("HEAD", body=b"", Connection="close"))
+    assert wire.rest(connection).partition(b"\r\n\r\n")[1:] == (b"\r\n\r\n", b"")
 
 
 def test_answers_have_the_headers_of_a_server(wire: Any) -> None:

@@ -1,0 +1,126 @@
+"""What ours alone promises: `python promises.py memory|stall|waiting|creation URL` prints figures as JSON."""
+
+import asyncio
+import json
+import resource
+import ssl
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from senders import BUSINESS, CHAT, KEY, NAME
+
+from yandex_market_chat import AsyncChatClient, ChatClient, ConnectionFailedError, RetryPolicy
+
+MEGABYTE = 1024 * 1024
+SIZE = 5_000_000
+CHUNK = 256 * 1024
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def memory(url: str) -> dict[str, float]:
+    """By how many MiB the peak grows with one file of 5 MB from a path, and with 200 more."""
+    with ChatClient(api_key=KEY, base_url=url) as chat, tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / NAME
+        path.write_bytes(b"x" * 10240)
+        chat.send_file(path, business_id=BUSINESS, chat_id=CHAT)
+        with path.open("wb") as file:
+            for _ in range(SIZE // 10_000):
+                file.write(b"x" * 10_000)
+        before = _peak()
+        chat.send_file(path, business_id=BUSINESS, chat_id=CHAT)
+        first = _peak()
+        for _ in range(200):
+            chat.send_file(path, business_id=BUSINESS, chat_id=CHAT)
+        return {"first": first - before, "further": _peak() - first}
+
+
+class SlowReader:
+    """A file on a slow disk: each read takes 20 ms."""
+
+    def __init__(self) -> None:
+        self.left = SIZE
+
+    def read(self, size: int) -> bytes:
+        """Return the next piece."""
+        time.sleep(0.02)
+        taken = min(CHUNK, size, self.left)
+        self.left -= taken
+        return b"x" * taken
+
+
+async def _longest_gap(work: asyncio.Future[object]) -> float:
+    longest, last = 0.0, time.perf_counter()
+    while not work.done():
+        await asyncio.sleep(0)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    return longest
+
+
+def stall(url: str) -> dict[str, float]:
+    """For how many ms at most the event loop has no turn while four slow files of 5 MB are sent."""
+
+    async def main() -> float:
+        async with AsyncChatClient(api_key=KEY, base_url=url) as chat:
+            sends = [chat.send_file(SlowReader(), business_id=BUSINESS, chat_id=CHAT, name=NAME) for _ in range(4)]
+            work = asyncio.gather(*sends)
+            longest = await _longest_gap(work)
+            await work
+            return longest
+
+    return {"longest": asyncio.run(main()) * 1000}
+
+
+def waiting(url: str) -> dict[str, float]:
+    """How many µs of CPU a task that waits for a place costs in a second: a process with 500 of them, and with none."""
+
+    async def main(tasks: int) -> float:
+        seconds = 3.0
+        async with AsyncChatClient(api_key=KEY, base_url=f"{url}/wait={seconds + 1}", max_parallel=1) as chat:
+            sends = [
+                asyncio.create_task(chat.send_file(b"x", business_id=BUSINESS, chat_id=CHAT)) for _ in range(1 + tasks)
+            ]
+            await asyncio.sleep(1)  # until all of them wait
+            before = time.process_time()
+            await asyncio.sleep(seconds)
+            used = time.process_time() - before
+            for send in sends:
+                send.cancel()
+            await asyncio.gather(*sends, return_exceptions=True)
+            return used / seconds
+
+    none, many = asyncio.run(main(0)), asyncio.run(main(500))
+    return {"each": (many - none) / 500 * 1e6}
+
+
+def creation(url: str) -> dict[str, float]:
+    """How many ms of CPU it takes to make a client and use it for the first time at an address where nothing listens.
+
+    The first client makes the TLS context, the others find it there.
+    """
+    nowhere = url.replace("http://", "https://").rpartition(":")[0] + ":9"
+
+    def cost(verify: bool | ssl.SSLContext = True) -> float:
+        before = time.process_time()
+        chat = ChatClient(api_key=KEY, base_url=nowhere, retry=RetryPolicy(attempts=1), verify=verify)
+        made = time.process_time() - before
+        try:
+            chat.send_file(b"x", business_id=BUSINESS, chat_id=CHAT)
+        except ConnectionFailedError:
+            used = time.process_time() - before
+        chat.close()
+        return made * 1000 if verify is not True else used * 1000
+
+    first = cost()
+    later = sorted(cost() for _ in range(101))[50]
+    given = ssl.create_default_context()
+    return {"first": first, "later": later, "given": sorted(cost(given) for _ in range(101))[50]}
+
+
+if __name__ == "__main__":
+    print(json.dumps(globals()[sys.argv[1]](sys.argv[2])))
