@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from . import score
 from ._defects import TOP, Defect, catalogue, sample
 from .mutation import MODULES, TESTS, WRAPPER, equivalents
 
@@ -87,3 +88,12 @@ def test_each_equivalent_mutant_is_one_of_a_line_that_is_there() -> None:
         assert (TOP / WRAPPER / f"{module}.py").is_file()
     for test in TESTS:
         assert (TOP / "wrapper" / "tests" / f"test_{test}.py").is_file()
+
+
+def test_the_readme_tells_the_figures_that_were_measured_and_no_others() -> None:
+    text = score.README.read_text(encoding="utf-8")
+    if not score.FIGURES.exists():
+        assert score.BEGIN + score.END in text, "a table of figures that no file holds: run make contract-score"
+        return
+    figures = json.loads(score.FIGURES.read_text(encoding="utf-8"))
+    assert score.with_table(text, figures) == text, "README.md is not what score.json says: run make contract-score"

@@ -1,7 +1,8 @@
 """`make build`: wheel and sdist of the commit that is checked out, the same bytes wherever they are built, in `dist/`.
 
 Beside them `SHA256SUMS`, and `requirements-pin.txt`: the package and everything that it needs, exactly, with hashes, in
-the versions that the workshop's lock has, which are those that the tests ran with.
+the versions that the workshop's lock has, which are those that the tests ran with. `requirements-pin-cli.txt` is the
+same for the package with its command.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from pathlib import Path
 from .matrix import UV, run
 from .versions import TOP, package_version
 
-DIST, SUMS, PINS = "dist", "SHA256SUMS", "requirements-pin.txt"
-NAME = "yandex-market-chat"
+DIST, SUMS = "dist", "SHA256SUMS"
+#: What each of the files pins.
+PINS = {"requirements-pin.txt": "yandex-market-chat", "requirements-pin-cli.txt": "yandex-market-chat[cli]"}
 
 
 def archive(folder: Path, umask: int) -> Path:
@@ -36,19 +38,19 @@ def archive(folder: Path, umask: int) -> Path:
     return out
 
 
-def pins(folder: Path) -> str:
-    """Return the requirements that pin the package that was built into that folder, and its whole closure."""
+def pins(folder: Path, name: str) -> str:
+    """Return the requirements that pin what was built into that folder, under that name, and its whole closure."""
     tree = folder.parent / "tree"
     locked = (tree / "locks" / "workshop.txt").read_text(encoding="utf-8")
     constraints = folder.parent / "constraints.txt"
     constraints.write_text("\n".join(re.findall(r"^[\w.-]+==[^ ;\\]+", locked, re.MULTILINE)), encoding="utf-8")
     wanted = folder.parent / "wanted.txt"
-    wanted.write_text(f"{NAME}=={package_version(tree)}\n", encoding="utf-8")
+    wanted.write_text(f"{name}=={package_version(tree)}\n", encoding="utf-8")
     resolve = ("--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate")
     found = run(UV, "pip", "compile", "--quiet", wanted, *resolve, "--constraint", constraints, "--find-links", folder)
     (wheel,) = folder.glob("*.whl")
     if digest(wheel) not in found or "://" in found:
-        sys.exit(f"build: {PINS} would not be what it is to be:\n{found}")
+        sys.exit(f"build: these pins of {name} are not what they are to be:\n{found}")
     return found
 
 
@@ -57,12 +59,12 @@ def digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def install(folder: Path) -> None:
-    """Install what was built by its pins, with plain pip, as those do who pin; send a file with it."""
+def install(folder: Path, file: str) -> None:
+    """Install what was built by its pins, with plain pip, as those do who pin; send files with it."""
     with tempfile.TemporaryDirectory() as name:
         python = Path(name) / "venv" / "bin" / "python"
         run(sys.executable, "-m", "venv", python.parents[1])
-        hashed = ("--require-hashes", "--find-links", folder, "--requirement", folder / PINS)
+        hashed = ("--require-hashes", "--find-links", folder, "--requirement", folder / file)
         run(python, "-m", "pip", "install", "--quiet", *hashed)
         run(python, "-I", "-W", "error", TOP / "wrapper" / "demo.py")
 
@@ -74,10 +76,12 @@ def build() -> list[str]:
         files = sorted(first.iterdir())
         if not files or [digest(file) for file in files] != [digest(second / file.name) for file in files]:
             sys.exit("build: two builds of the same commit differ, so this one proves nothing")
-        (first / PINS).write_text(pins(first), encoding="utf-8", newline="\n")
+        for file, wanted in PINS.items():
+            (first / file).write_text(pins(first, wanted), encoding="utf-8", newline="\n")
         sums = [f"{digest(file)}  {file.name}" for file in sorted(first.iterdir())]
         (first / SUMS).write_text("\n".join(sums) + "\n", encoding="utf-8", newline="\n")
-        install(first)
+        for file in PINS:
+            install(first, file)
         shutil.rmtree(TOP / DIST, ignore_errors=True)
         shutil.copytree(first, TOP / DIST, copy_function=shutil.copyfile)
     return sums

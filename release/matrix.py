@@ -22,11 +22,15 @@ DEPENDENCIES = {"lowest": "lowest-direct", "newest": "highest"}
 #: Where all tests run; elsewhere those that lean on Python and on the dependencies most.
 WHOLE = {("3.11", "lowest"), ("3.13", "newest")}
 WRAPPER_TESTS = "wrapper/tests"
-OTHERWISE = ("send", "answers", "errors", "exported_members", "files", "faults", "tls_and_proxies", "limits", "corners")
+OTHERWISE = (
+    *("test_send", "test_answers", "test_errors", "test_exported_members", "test_files", "test_faults", "test_limits"),
+    *("test_tls_and_proxies", "batch/test_engine", "batch/test_journal", "command/test_send"),
+)
 #: Builds a wheel and an environment of its own, which is what is done here.
 LEFT_OUT = f"{WRAPPER_TESTS}/testing/test_installed.py"
+COMMAND = "yandex-market-chat"
 #: Modules that import what only an extra brings, by extra.
-EXTRAS = {"cli": ("yandex_market_chat_command.",)}
+EXTRAS: dict[str, tuple[str, ...]] = {"cli": ("yandex_market_chat_command.",)}
 # pytest alone loads the plugin, so it is there.
 IMPORTS = """
 import importlib, pkgutil, sys, yandex_market_chat, yandex_market_chat_command, _yandex_market_chat_api
@@ -34,11 +38,10 @@ names = []
 for package in (yandex_market_chat, yandex_market_chat_command, _yandex_market_chat_api):
     assert package.__file__.startswith(sys.prefix), package.__file__
     names += [module.name for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
-left_out = tuple(sys.argv[1:])
-for name in names:
-    if not name.startswith(left_out or "\\0"):
-        importlib.import_module(name)
-print(len(names), "modules")
+wanted = [name for name in names if not name.startswith(tuple(sys.argv[1:])) and not name.endswith(".__main__")]
+for name in wanted:
+    importlib.import_module(name)
+print(len(wanted), "modules")
 """
 
 UV = str(TOP / ".venv" / "bin" / "uv")
@@ -75,15 +78,16 @@ def declared(folder: Path, wheel: Path) -> None:
         left_out = [name for names in EXTRAS.values() for name in names]
         told = run(python, "-I", "-W", "error", "-c", IMPORTS, *left_out)
         run(python, "-I", "-W", "error", "wrapper/demo.py")
-        without = subprocess.run([python, "-I", "-m", "yandex_market_chat_command"], capture_output=True, text=True)
-        if without.returncode != 2 or "pip install 'yandex-market-chat[cli]'" not in without.stderr:
-            sys.exit(f"the command does not say what it needs: {without.returncode}, {without.stderr}")
+        command = subprocess.run([python.with_name(COMMAND)], capture_output=True, text=True, check=False)
+        if command.returncode != 2 or "[cli]" not in command.stderr:
+            sys.exit(f"Python {version}: the command does not say which extra it needs: {command}")
         print(f"Python {version}, declared dependencies only: {told.strip()} imported, files sent", flush=True)
     for extra in EXTRAS:
         python = environment(folder / f"extra-{extra}", PYTHONS[0], f"{wheel}[{extra}]")
         others = [name for other, names in EXTRAS.items() if other != extra for name in names]
-        run(python, "-I", "-W", "error", "-c", IMPORTS, *others)
-        print(f"Python {PYTHONS[0]}, with the extra {extra}: all imported", flush=True)
+        told = run(python, "-I", "-W", "error", "-c", IMPORTS, *others)
+        run(python.with_name(COMMAND), "--help")
+        print(f"Python {PYTHONS[0]}, with the extra {extra}: {told.strip()} imported", flush=True)
 
 
 def tests(folder: Path, wheel: Path) -> None:
@@ -92,14 +96,14 @@ def tests(folder: Path, wheel: Path) -> None:
         home = folder / f"{version}-{which}"
         home.mkdir()
         resolve = ("--resolution", DEPENDENCIES[which], "--python-version", version, "--no-header", "--no-annotate")
-        runtime = run(UV, "pip", "compile", "--quiet", "pyproject.toml", *resolve)
+        runtime = run(UV, "pip", "compile", "--quiet", "pyproject.toml", "--all-extras", *resolve)
         free = set(re.findall(r"^([\w.-]+)==", runtime, re.MULTILINE))
         locked = re.findall(r"^(([\w.-]+)==[^ ;\\]+)", (TOP / "locks" / "workshop.txt").read_text(), re.MULTILINE)
         (home / "pins.txt").write_text(runtime + "\n".join(pin for pin, name in locked if name not in free))
-        with_extras = f"{wheel}[{','.join(EXTRAS)}]"
-        python = environment(home / "venv", version, with_extras, "--group", "tests", "--constraint", home / "pins.txt")
+        complete = f"{wheel}[{','.join(EXTRAS)}]"
+        python = environment(home / "venv", version, complete, "--group", "tests", "--constraint", home / "pins.txt")
         whole = (version, which) in WHOLE
-        chosen = [WRAPPER_TESTS] if whole else [f"{WRAPPER_TESTS}/test_{name}.py" for name in OTHERWISE]
+        chosen = [WRAPPER_TESTS] if whole else [f"{WRAPPER_TESTS}/{name}.py" for name in OTHERWISE]
         pytest = ("-m", "pytest", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "--randomly-seed=1")
         told = run(python, *pytest, "--ignore", LEFT_OUT, *chosen)
         origin = re.search(r"^testing (.*)$", told, re.MULTILINE)

@@ -55,6 +55,9 @@ def examine(text: str) -> Version:
         raise RefusedError(f"the tree is not clean; commit or remove first:\n{changed}")
     if git("tag", "--list", f"v{version}"):
         raise RefusedError(f"there is a tag v{version} already; choose a higher version")
+    last = next((section.version for section in found if section.when != NOT_RELEASED), None)
+    if last is not None and version <= last:
+        raise RefusedError(f"{version} is not higher than {last}, the last release")
     newest, contract = found[0], contract_version(TOP / CONTRACT)
     if newest.when != NOT_RELEASED:
         example = newest._replace(version=version, when=NOT_RELEASED, contract=contract).heading
@@ -63,8 +66,6 @@ def examine(text: str) -> Version:
         raise RefusedError(f"{CHANGELOG}: the newest section names contract {newest.contract}, but it is {contract}")
     if not body_of(newest.heading):
         raise RefusedError(f"{CHANGELOG}: the newest section is empty; say what changes for callers")
-    if len(found) > 1 and version <= found[1].version:
-        raise RefusedError(f"{version} is not higher than {found[1].version}, the last release")
     return version
 
 

@@ -117,7 +117,7 @@ def test_what_comes_from_a_private_base_is_there() -> None:
 
 def test_every_public_name_is_there() -> None:
     """By import, which the snapshot itself does without."""
-    for package in (PACKAGE, f"{PACKAGE}.testing"):
+    for package in (PACKAGE, f"{PACKAGE}.batch", f"{PACKAGE}.testing"):
         module = importlib.import_module(package)
         assert {f"{package}.{name}" for name in module.__all__} <= CURRENT.keys()
         for name in module.__all__:

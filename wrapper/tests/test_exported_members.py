@@ -184,18 +184,18 @@ def test_the_import_brings_neither_the_mock_server_nor_test_tools() -> None:
     assert not unwanted & modules
 
 
-def test_batches_need_nothing_of_the_command() -> None:
-    modules = imported_by("import sys; sys.modules['httpx._main'] = None; import yandex_market_chat.batch")
-    assert "yandex_market_chat.batch._engine" in modules
-    assert not {"click", "rich", "yandex_market_chat_command", "yandex_market_chat.testing"} & modules
-    assert "yandex_market_chat.batch" not in imported_by("import yandex_market_chat")
-
-
 def test_to_name_the_contract_nothing_is_imported_before_it_is_asked_for() -> None:
     assert not {"_yandex_market_chat_api", "attr", "importlib.metadata"} & imported_by("import yandex_market_chat")
     asked = imported_by("import yandex_market_chat; yandex_market_chat.__contract_version__")
     assert "_yandex_market_chat_api._stamp" in asked
     assert "importlib.metadata" not in imported_by("import yandex_market_chat; yandex_market_chat.__contract_sha256__")
+
+
+def test_batches_need_nothing_of_the_command() -> None:
+    modules = imported_by("import sys; sys.modules['httpx._main'] = None; import yandex_market_chat.batch")
+    assert "yandex_market_chat.batch._engine" in modules
+    assert not {"click", "rich", "yandex_market_chat_command", "yandex_market_chat.testing"} & modules
+    assert "yandex_market_chat.batch" not in imported_by("import yandex_market_chat")
 
 
 def test_the_mock_server_needs_no_test_tools() -> None:
