@@ -107,8 +107,8 @@ def test_the_total_bounds_a_tls_handshake_that_nobody_answers(colour: str) -> No
 def test_the_total_bounds_the_pauses(connect: Callable[..., Chat], server: MockServer) -> None:
     chat = connect(retry=RetryPolicy(attempts=1000))
     server.script(*[Answer(420, example="parallel")] * 1000)
-    # The last answer itself, before the pause that would end too late.
-    ends_in_time(lambda: chat.send(b"x", timeout=TOTAL), ParallelLimitError)
+    # The last answer itself, before the pause that would end too late; on a busy machine an attempt may be what is cut.
+    ends_in_time(lambda: chat.send(b"x", timeout=TOTAL), ParallelLimitError, ResponseTimeoutError)
     assert len(server.requests) > 2
 
 
