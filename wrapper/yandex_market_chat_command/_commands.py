@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import click
@@ -165,17 +167,21 @@ def send_batch(**options: Any) -> int:
 
 def run(arguments: Sequence[str]) -> int:
     """Carry out the command and return its exit status; with --json there is one JSON object, whatever happens."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by whoever started us; a connection must not take its number
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal cannot show must not cost the line.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # TextIO lacks what stdout has
     # httpx imports its own command, with rich and a highlighter, wherever it can: 0.2 s that nobody needs here.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # what stops an import is None
-    as_json = "--json" in arguments
+    as_json = any(argument.partition("=")[0] == "--json" for argument in arguments)
     status: int
     try:
         status = command.main(list(arguments), prog_name="yandex-market-chat", standalone_mode=False) or 0
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):  # nobody listens
+            error.show()
         status = finish(Status.WRONG_USE, as_json, {"error": "UsageError", "message": error.format_message()})
     except click.Abort:
         # What is interrupted later is told by the commands themselves.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, TextIO
 
@@ -114,5 +114,11 @@ def _live() -> Iterator[OnProgress]:
         rest = [Text(f"and {more} businesses more")] if more > 0 else []
         return Group(head, Text(_summary(progress)), table, *rest)
 
-    with Live(console=Console(stderr=True), get_renderable=render, transient=True, refresh_per_second=4):
+    live = Live(console=Console(stderr=True), get_renderable=render, transient=True, refresh_per_second=4)
+    with suppress(OSError):
+        live.start()
+    try:
         yield lambda progress: state.append((progress, _Rate(progress))) if not state else None
+    finally:
+        with suppress(OSError):  # the terminal may be gone; the batch is not to end with it
+            live.stop()

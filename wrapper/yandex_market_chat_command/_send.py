@@ -35,11 +35,11 @@ def send_one(
     verbose: bool,
 ) -> Status:
     """Send it, or only look at it; return the exit status."""
+    witness = _Witness()  # first: what it hears counts more than what is shown
     if verbose:
         show_log()
     # A service manager's wish to end is the same as that of somebody at the keyboard.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    witness = _Witness()
     target = {"business_id": business_id, "chat_id": chat_id}
     content = sys.stdin.buffer if file == "-" else file
     # Whatever the locale takes the arguments for: names are UTF-8 on the wire.
@@ -49,8 +49,11 @@ def send_one(
             if dry_run:
                 return _look_at(chat, content, target, name, content_type, as_json)
             with _bar(shown=sys.stderr.isatty() and not verbose) as progress:
+                witness.listens = True
                 sent = chat.send_file(content, name=name, content_type=content_type, on_progress=progress, **target)
+                _ignore_signals()
     except ChatError as error:
+        _ignore_signals()
         status = Status.NOT_SENT
         if isinstance(error, DeliveryUnknownError):
             status = Status.UNKNOWN
@@ -63,10 +66,17 @@ def send_one(
         say(sentence)
         return finish(Status.WRONG_USE, as_json, {**target, "error": type(error).__name__, "message": sentence})
     except KeyboardInterrupt:
+        _ignore_signals()
         status, sentence = witness.outcome()
         say(sentence)
         return finish(status, as_json, {**target, "error": "KeyboardInterrupt", "message": sentence})
     return _sent(sent, as_json)
+
+
+def _ignore_signals() -> None:
+    # What became of the file is known: an interrupt while that is told must not tell something else.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _sent(sent: SentFile, as_json: bool) -> Status:
@@ -106,6 +116,7 @@ class _Witness(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.said = ""
+        self.listens = False  # the send has been begun
         logger = logging.getLogger("yandex_market_chat")
         logger.addHandler(self)
         logger.setLevel(logger.level or logging.INFO)
@@ -118,10 +129,11 @@ class _Witness(logging.Handler):
         """Return what an interrupted send ended with."""
         if self.said.startswith("sent"):
             return Status.SENT, "Interrupted; the file had been sent."
-        if self.said.startswith("delivery unknown"):
-            advice = "Look into the chat before sending it again."
-            return Status.UNKNOWN, f"Interrupted in flight: nobody can know whether the buyer got the file. {advice}"
-        return Status.NOT_SENT, "Interrupted before anything went out. The file was not sent."
+        if self.said.startswith("not sent") or not self.listens:
+            return Status.NOT_SENT, "Interrupted before anything went out. The file was not sent."
+        # In flight, or while it was about to say how it had ended.
+        advice = "Look into the chat before sending it again."
+        return Status.UNKNOWN, f"Interrupted in flight: nobody can know whether the buyer got the file. {advice}"
 
 
 @contextmanager

@@ -35,21 +35,17 @@ def send_many(*, as_json: bool, verbose: bool, manifest: str, journal: str, **op
         sentence = "Ended at once. What was in flight is unknown: the next run with this journal will say so."
         say(sentence)
         return finish(Status.STOPPED, as_json, {**where, "error": "KeyboardInterrupt", "message": sentence})
-    except OSError as error:
-        sentence = f"The report {options['report']!r} could not be written: {error.strerror or error}."
-        say(f"{sentence} The journal has everything: run it again.")
-        return finish(Status.STOPPED, as_json, {**where, "error": type(error).__name__, "message": sentence})
     dry_run = bool(options["dry_run"])
     _say_result(result, dry_run, as_json)
     status = Status.SENT if dry_run else _status(result)
-    names = ("total", "sent", "not_sent", "unknown", "left", "due", "interrupted", "changed_files", "stopped")
-    facts = {name: getattr(result, name) for name in names}
+    names = ("total", "sent", "not_sent", "unknown", "left", "due", "interrupted", "changed_files")
+    facts = {name: getattr(result, name) for name in (*names, "stopped", "unreported")}
     facts |= {"duplicates": [each._asdict() for each in result.duplicates], "unwritten": list(result.unwritten)}
     return finish(status, as_json, {**where, **facts}, "dry run" if dry_run else None)
 
 
 def _status(result: BatchResult) -> Status:
-    if result.stopped or result.left:
+    if result.stopped or result.left or result.unreported:
         return Status.STOPPED
     if result.unknown:
         return Status.UNKNOWN
@@ -137,5 +133,7 @@ def _say_result(result: BatchResult, dry_run: bool, as_json: bool) -> None:
         say("The journal could not take these outcomes, and will call them unknown:")
         for sentence in result.unwritten:
             say(f"  {sentence}")
+    if result.unreported:
+        say(f"The report could not be written: {result.unreported}. Run it again with the same journal to have it.")
     if result.stopped:
         say(f"Stopped before the end: {result.stopped}. Run it again with the same journal to go on.")

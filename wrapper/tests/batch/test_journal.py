@@ -15,7 +15,7 @@ import pytest
 
 from yandex_market_chat.batch import BatchProgress, JournalError, JournalInUseError, ManifestError, _journal
 from yandex_market_chat.batch._writer import Writer
-from yandex_market_chat.testing import Fault
+from yandex_market_chat.testing import Answer, Fault
 
 from .conftest import Mailing, chats
 
@@ -192,3 +192,44 @@ def test_where_one_change_fails_outcomes_are_kept(mailing: Mailing) -> None:
     journal.close()
     assert [failure is None for failure in failures] == [True, False, False]
     assert list(mailing.states().values()) == ["unknown", "sent", "sent"]
+
+
+def test_a_report_that_cannot_be_written_costs_no_outcome(mailing: Mailing) -> None:
+    mailing.server.script_for(2, Fault(delay=1.0))
+    mailing.write(*chats(3))
+    with no_room(0) as begin:
+
+        def watch(progress: BatchProgress) -> None:
+            if progress.sent == 2:
+                begin()
+
+        result = mailing.run(on_progress=watch, report=mailing.folder / "report.csv")
+    assert result.unreported
+    assert [sentence.endswith(": sent") for sentence in result.unwritten] == [True]
+    assert not (mailing.folder / "report.csv").exists()
+
+
+def test_the_journal_is_no_file_to_send(mailing: Mailing) -> None:
+    mailing.write(*chats(1))
+    mailing.run()
+    mailing.write(*chats(1), "1,9,journal.sqlite")
+    with pytest.raises(ManifestError, match="is the journal"):
+        mailing.run()
+
+
+def test_a_journal_with_the_name_of_a_temporary_one_is_kept(mailing: Mailing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(mailing.folder)
+    mailing.write(*chats(1))
+    for _ in range(2):
+        assert mailing.run(journal=":memory:").sent == 1
+    assert len(mailing.server.received) == 1
+
+
+def test_half_a_character_in_an_answer_is_written_down(mailing: Mailing) -> None:
+    mailing.server.script(
+        Answer(400, b'{"status": "ERROR", "errors": [{"code": "BAD\\ud800", "message": "\\udfff"}]}', off_contract=True)
+    )
+    mailing.write(*chats(2))
+    result = mailing.run(client={"max_parallel": 1})
+    assert (result.not_sent, result.sent) == (1, 1)
+    assert mailing.sql("SELECT error_code FROM item WHERE state = 'not sent'") == [("BAD?",)]

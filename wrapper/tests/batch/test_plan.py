@@ -149,3 +149,13 @@ def test_a_file_that_changes_while_the_batch_runs(mailing: Mailing) -> None:
     assert [row["error"] for row in mailing.report()] == [
         "FileChangedError", "FileChangedError", "FileNotFoundError", "FileChangedError",
     ]  # fmt: skip
+
+
+def test_a_double_that_has_been_corrected_since_is_sent(mailing: Mailing) -> None:
+    (mailing.folder / "copy.pdf").write_bytes((mailing.folder / "a.pdf").read_bytes())
+    mailing.write("1,2,a.pdf", "1,2,copy.pdf")
+    assert len(mailing.run().duplicates) == 1
+    (mailing.folder / "copy.pdf").write_bytes(b"%PDF, the right one")
+    result = mailing.run()
+    assert (result.total, result.sent, result.duplicates) == (2, 2, ())
+    assert [file.content for file in mailing.server.received] == [b"%PDF a", b"%PDF, the right one"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,7 +20,7 @@ import pytest
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 from yandex_market_chat_command._commands import run
 
-from .conftest import Cli, Done, Send
+from .conftest import COMMAND, Cli, Done, Send
 
 
 @pytest.fixture
@@ -163,6 +165,41 @@ def test_interrupted_in_flight(cli: Cli, server: MockServer, file: Path, number:
     assert process.returncode == 4
     assert b'"outcome": "unknown"' in out
     assert b"nobody can know" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_while_the_result_waits_for_a_reader(
+    cli: Cli, server: MockServer, file: Path, number: signal.Signals
+) -> None:
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writable, b" " * 4096)
+    os.set_blocking(writable, True)
+    process = subprocess.Popen(
+        [*COMMAND, "send", file, "--business-id", "1", "--chat-id", "2", "--json", "-v"],
+        stdout=writable, stderr=subprocess.PIPE, env=cli.environment,
+    )  # fmt: skip
+    os.close(writable)
+    with process, open(readable, "rb") as out:
+        assert process.stderr is not None
+        assert any(b" sent " in line for line in process.stderr)
+        time.sleep(0.3)  # it is about to write
+        process.send_signal(number)
+        told = json.loads(out.read())
+    assert (process.returncode, told["outcome"]) == (0, "sent")
+    assert len(server.received) == 1
+
+
+def test_streams_that_are_closed(cli: Cli, server: MockServer, file: Path) -> None:
+    command = shlex.join([*COMMAND, "send", str(file), "--business-id", "1", "--chat-id", "2"])
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full", ">/dev/full"):
+        done = subprocess.run(f"{command} {closed}", shell=True, env=cli.environment, capture_output=True, check=False)
+        assert (closed, done.returncode) == (closed, 0), done.stderr
+    wrong = subprocess.run(f"{command} --json=1", shell=True, env=cli.environment, capture_output=True, check=False)
+    assert (wrong.returncode, json.loads(wrong.stdout)["outcome"]) == (2, "wrong use")
+    assert len(server.received) == 6
 
 
 def test_interrupted_before_anything_went_out(cli: Cli, server: MockServer, file: Path) -> None:

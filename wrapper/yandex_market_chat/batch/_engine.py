@@ -79,7 +79,6 @@ async def send_batch(
         JournalError: the journal cannot be used. Nothing was sent.
         BatchError: the report cannot be written. Nothing was sent.
         InvalidRequestError: the client is closed.
-        OSError: everything has been done, but the report could not be written.
     """
     chat._check_usable()
     states = [PENDING, *[UNKNOWN] * resend_unknown, *[NOT_SENT] * retry_not_sent]
@@ -93,8 +92,12 @@ async def send_batch(
             await run.run()
         counts = await writer.do(writer.journal.counts)
         duplicates = await writer.do(writer.journal.duplicates)
+        unreported = None
         if draft is not None:
-            await writer.do(draft.write, writer.journal)
+            try:
+                await writer.do(draft.write, writer.journal)
+            except OSError as error:
+                unreported = error.strerror or str(error)
         return BatchResult(
             total=sum(counts.values()),
             sent=counts[SENT],
@@ -107,6 +110,7 @@ async def send_batch(
             duplicates=tuple(Duplicate(*lines) for lines in duplicates),
             stopped=run.stopped(),
             unwritten=tuple(run.unwritten),
+            unreported=unreported,
         )
     finally:
         if draft is not None:

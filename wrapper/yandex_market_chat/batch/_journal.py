@@ -92,7 +92,7 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, dry_run: bool = False) -> None:
-        self._path = Path(path)
+        self._path = Path(os.path.abspath(path))  # ':memory:' is a name like any other
         self._made = not self._path.exists()
         try:
             # "": a temporary one.
@@ -173,6 +173,7 @@ class Journal:
         if self._made and not self._dry_run:
             with suppress(OSError):  # while the lock is held: nobody else can have begun with it
                 self._path.unlink()
+                Path(f"{self._path}-journal").unlink(missing_ok=True)
         self.db.close()
 
     # A run
@@ -202,7 +203,7 @@ class Journal:
             for change in changes:
                 facts = {"state": change.state, "changed_at": now, **(change.facts or {})}
                 columns = ", ".join(f"{column} = ?" for column in facts)
-                self.db.execute(f"UPDATE item SET {columns} WHERE id = ?", (*facts.values(), change.id))  # noqa: S608
+                self.db.execute(f"UPDATE item SET {columns} WHERE id = ?", (*map(_storable, facts.values()), change.id))  # noqa: S608
             self.db.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):  # SQLite has done so itself for some
@@ -246,6 +247,11 @@ class Journal:
                 'The same content goes to the same chat by line ' || first || '.', NULL
             FROM duplicate JOIN item ON item.line = first ORDER BY 1"""
         )
+
+
+def _storable(value: object) -> object:
+    # A server's text may hold half a character, which SQLite does not take.
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
 def _marks(values: Sequence[object]) -> str:

@@ -46,12 +46,12 @@ class Pace:
 
     def wait(self, now: float) -> float:
         """Return the seconds until one more may start: 0 now, infinite when only an answer can tell."""
+        left, seconds = self._allowances.left(self.business_id, now)
         if now < self._resume:
-            return self._resume - now
+            return max(self._resume - now, seconds if left == 0 else 0.0)
         self._fewer = [until for until in self._fewer if now < until]
         if self.in_flight >= max(1, self._places - len(self._fewer)):
             return math.inf
-        left, seconds = self._allowances.left(self.business_id, now)
         if left == 0:
             return seconds
         if self.in_flight == 0:
@@ -84,7 +84,9 @@ class Pace:
             self._pause(now, min(LONGEST_PAUSE, 2.0 ** (self._limited - 1)))  # the end of the window counts beside it
         elif isinstance(outcome, errors.RateLimitError):
             self._fewer.append(now + RESTING)
-            self._pause(now, _pause_after(self._limited, random.random()))  # noqa: S311  no secret
+            untold = self._limited >= PATIENT and not isinstance(outcome, errors.ParallelLimitError)
+            # Told by nothing which of the limits it is: it may be the hour's.
+            self._pause(now, RESTING if untold else _pause_after(self._limited, random.random()))  # noqa: S311
         elif self._unreached > PATIENT:
             self._pause(now, min(LONGEST_PAUSE, 2.0 ** (self._unreached - PATIENT - 1)))
         if self._refused >= REFUSALS:

@@ -42,11 +42,24 @@ def plan(db: sqlite3.Connection, manifest: Path, limit: int, states: Sequence[st
         raise ManifestError(f"The manifest {str(manifest)!r} cannot be read: {reason}. Nothing was sent.") from None
     checksum = hashlib.sha256(content).hexdigest()
     db.execute("CREATE TEMP TABLE look (path TEXT PRIMARY KEY, size, mtime_ns, sha256, fault)")
-    if db.execute("SELECT sha256 FROM manifest").fetchone() == (checksum,):
+    if db.execute("SELECT sha256 FROM manifest").fetchone() == (checksum,) and not _other_doubles(db, manifest.parent):
         _look_at_files(db, manifest.parent, limit, "item", "line IS NOT NULL", states)
         _refuse(_faults_of_files(db, "item", states))
         return _take_files(db, states)
     return _plan(db, manifest.parent, content, checksum, limit, states)
+
+
+def _other_doubles(db: sqlite3.Connection, folder: Path) -> bool:
+    """Whether a file that is sent by another line, which has the same content, may have another by now."""
+    only = "SELECT path, size, mtime_ns FROM file WHERE path NOT IN (SELECT file FROM item WHERE line IS NOT NULL)"
+    for path, *known in db.execute(only):
+        try:
+            found = (folder / path).stat()
+        except (OSError, ValueError):
+            return True
+        if [found.st_size, found.st_mtime_ns] != known:
+            return True
+    return False
 
 
 def _plan(
@@ -114,19 +127,22 @@ def _look_at_files(
     wanted = f"""
         SELECT DISTINCT file, was.size, was.mtime_ns, was.sha256 FROM {table} LEFT JOIN file AS was ON was.path = file
         WHERE {which} AND (state IS NULL OR state IN ({_marks(states)}))"""  # noqa: S608
+    ((_, _, journal),) = db.execute("PRAGMA database_list").fetchall()[:1]
     for path, *known in db.execute(wanted, states).fetchall():
-        looked = _look_at(folder / path, limit, known)
+        looked = _look_at(folder / path, limit, known, journal)
         db.execute("INSERT INTO look VALUES (?, ?, ?, ?, ?)", (path, *looked))
 
 
 def _look_at(
-    path: Path, limit: int, known: Sequence[object]
+    path: Path, limit: int, known: Sequence[object], journal: str
 ) -> tuple[int | None, int | None, object | None, str | None]:
     """Return size, time of change and checksum of a file, or what is wrong with it."""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             return None, None, None, "is a directory" if stat.S_ISDIR(found.st_mode) else "is not a regular file"
+        if journal and os.path.samestat(found, os.stat(journal)):
+            return None, None, None, "is the journal"  # to open and close it would give up the lock on it
         if not found.st_size:
             return None, None, None, "is empty"
         if found.st_size > limit:

@@ -21,11 +21,13 @@ class Report:
     """A report that is to be. There is never half of it: it takes its name when it is whole."""
 
     def __init__(self, path: str | os.PathLike[str], *others: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
         try:
+            self._path = Path(os.path.realpath(path))  # where a link leads is written, not the link
             if self._path.is_dir():
                 raise IsADirectoryError(0, "it is a folder")
-            if os.path.realpath(path) in [os.path.realpath(other) for other in others]:
+            if self._path.exists() and not self._path.is_file():
+                raise ValueError("it is no regular file")
+            if str(self._path) in [os.path.realpath(other) for other in others]:
                 raise ValueError("it is the manifest or the journal")
             # Now, so that a wrong path shows before anything is sent.
             descriptor, self._draft = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)

@@ -69,3 +69,5 @@ class BatchResult:
     """Why the run ended before the end; None: it did not."""
     unwritten: tuple[str, ...]
     """Outcomes that the journal could not take (a full disk): a sentence each. It will call them unknown."""
+    unreported: str | None
+    """Why the report could not be written; None: it was, or none was asked for."""

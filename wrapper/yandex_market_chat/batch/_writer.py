@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -43,7 +42,11 @@ class Writer:
     async def _write(self) -> None:
         while self._queue:
             batch, self._queue = self._queue, []
-            failures: list[sqlite3.Error | None] = await self.do(self.journal.write, [change for change, _ in batch])
+            failures: Sequence[Exception | None]
+            try:
+                failures = await self.do(self.journal.write, [change for change, _ in batch])
+            except Exception as error:  # a defect of ours, and still nobody may wait for ever
+                failures = [error] * len(batch)
             for (_, done), failure in zip(batch, failures, strict=True):
                 if failure is not None:
                     self.broken = str(failure)
