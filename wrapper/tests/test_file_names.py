@@ -194,6 +194,7 @@ def test_a_file_on_disk_is_sent_under_its_own_name(chat: Chat, server: MockServe
     assert {got.content_type for got in server.received} == {"application/pdf"}
 
 
+# File systems of other systems refuse such a name, so no such file can be handed over.
 @pytest.mark.skipif(sys.platform != "linux", reason="has no such names")
 def test_a_path_whose_name_is_not_unicode_can_be_sent(chat: Chat, server: MockServer, tmp_path: Path) -> None:
     path = os.path.join(os.fsencode(tmp_path), b"a\xff.pdf")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import socket
 import ssl
 import sys
@@ -335,7 +334,6 @@ def forked(program: str, colour: str, keep_alive: bool, server: MockServer, more
     in_fresh_process(program, colour, str(keep_alive), server.base_url, server.api_key, more)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 class TestFork:
     @pytest.mark.parametrize("keep_alive", [False, True])
     @pytest.mark.parametrize("tls", [False, True])

@@ -187,6 +187,7 @@ def test_a_pause_is_said_in_a_pipe(cli: Cli, server: MockServer, write: Callable
     assert "Business 1 pauses until " in done.err
 
 
+# From without, only Linux sets limits; batch/test_journal.py does it from within, on every system.
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of another process are Linux's")
 def test_a_full_disk(cli: Cli, server: MockServer, write: Callable[..., None]) -> None:
     """The system refuses every write to a file from the moment on in which four are in flight."""
