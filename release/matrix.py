@@ -24,6 +24,7 @@ WHOLE = {("3.11", "lowest"), ("3.13", "newest")}
 WRAPPER_TESTS = "wrapper/tests"
 OTHERWISE = (
     *("test_send", "test_answers", "test_errors", "test_exported_members", "test_files", "test_faults", "test_limits"),
+    *("test_async_iterators", "test_files_that_change", "test_refused_files", "test_wire"),
     *("test_tls_and_proxies", "batch/test_engine", "batch/test_journal", "command/test_send"),
 )
 #: Builds a wheel and an environment of its own, which is what is done here.

@@ -21,7 +21,9 @@ from yandex_market_chat import InvalidRequestError
 from yandex_market_chat.testing import MockServer
 
 from .conftest import Chat
-from .test_files import Chunks, Reader, arrived, from_socket, member, packed, pipe, refused, temporary
+from .handed_over import Reader, arrived, pipe, refused
+from .test_async_iterators import Chunks
+from .test_files import from_socket, member, packed, temporary
 
 
 def disposition(server: MockServer) -> bytes:
