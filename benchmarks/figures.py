@@ -30,7 +30,8 @@ SENT = ["10 KB, reused connection", "10 KB, new connection", "5 MB, reused conne
 def measured_of(row: Found) -> str:
     """Return what was measured for a bound, with its spread."""
     if "ratio" in row:
-        return f"{row['ratio']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"
+        least = f"; importing what is needed: {row['least']:.2f}" if "least" in row else ""
+        return f"{row['ratio']:.2f} ({row['lower']:.2f} to {row['upper']:.2f}){least}"
     return f"{abs(row['value']) if abs(row['value']) < 0.005 else row['value']:.2f}"
 
 

@@ -52,7 +52,7 @@ def test_nothing_is_written_to_a_connection_that_has_been_lost() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             stream = await Backend().connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=5)
             await stream.aclose()
-            with Exchange(Credentials(KEY, None, None), Timeout(), time.monotonic() + 5) as exchange:
+            with Exchange(Credentials(KEY, None, None, {}), Timeout(), time.monotonic() + 5) as exchange:
                 with pytest.raises(httpcore.WriteError):
                     await stream.write(bytes(100_000), timeout=1)
                 assert exchange.cut
@@ -84,7 +84,7 @@ def test_an_answer_before_the_whole_file_could_be_written_is_not_taken_for_sent(
 
 
 def test_a_2xx_after_a_failed_write_is_a_lost_connection() -> None:
-    exchange = Exchange(Credentials(KEY, None, None), Timeout(), time.monotonic() + 5)
+    exchange = Exchange(Credentials(KEY, None, None, {}), Timeout(), time.monotonic() + 5)
     exchange.begun = exchange.cut = exchange.heard = True
     exchange._status = 200
     assert "before the whole of it could be written" in str(exchange.outcome().error)  # type: ignore[union-attr]
@@ -103,7 +103,7 @@ def test_a_secret_in_the_middle_of_which_an_answer_breaks_off_is_taken_out(
 
 
 def test_a_token_in_the_place_of_the_proxys_user_is_a_secret_too() -> None:
-    credentials = Credentials(KEY, None, "http://token-of-the-proxy@127.0.0.1:1")
+    credentials = Credentials(KEY, None, "http://token-of-the-proxy@127.0.0.1:1", {})
     assert credentials.redact("said token-of-the-proxy") == "said [removed]"
     assert base64.b64encode(KEY.encode()).decode() not in repr(credentials)
 

@@ -21,15 +21,7 @@ from unittest.mock import Mock
 import pytest
 import trustme
 
-from yandex_market_chat import (
-    AsyncChatClient,
-    ChatClient,
-    ConnectionLostError,
-    InvalidRequestError,
-    NotSentError,
-    RetryPolicy,
-    SentFile,
-)
+from yandex_market_chat import AsyncChatClient, ChatClient, InvalidRequestError, NotSentError, RetryPolicy, SentFile
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
 from .conftest import Chat
@@ -278,53 +270,6 @@ def test_a_handshake_that_is_given_up_leaves_no_open_connection(timeout: float, 
     assert isinstance(ended, NotSentError if timeout < 1 else asyncio.CancelledError)
     gc.collect()
     assert unraisable == []
-
-
-# Connections that are kept
-
-
-def test_with_keep_alive_a_connection_is_used_again_and_without_it_is_not(
-    connect: Callable[..., Chat], server: MockServer
-) -> None:
-    for keep_alive in (False, True):
-        chat = connect(keep_alive=keep_alive)
-        before = server.connections
-        for _ in range(5):
-            chat.send(b"x")
-        assert server.connections - before == (1 if keep_alive else 5)
-
-
-@pytest.mark.parametrize("scenario", ["close-without-notice", "reset-without-notice"])
-def test_a_kept_connection_that_the_server_has_closed_is_not_used(
-    connect: Callable[..., Chat], server: MockServer, scenario: str
-) -> None:
-    chat = connect(keep_alive=True)
-    for number in range(1, 6):
-        server.script(SCENARIOS[scenario])
-        chat.send(b"first")
-        time.sleep(0.05)  # so that it has arrived that the connection is closed
-        sent = chat.send(b"second")
-        assert (sent.attempts, sent.unknown_attempts) == (1, 0)
-        assert len(server.received) == 2 * number
-
-
-@pytest.mark.parametrize("scenario", ["close-without-notice", "reset-without-notice"])
-def test_a_kept_connection_that_the_server_closes_meanwhile_loses_no_file_in_silence(
-    connect: Callable[..., Chat], server: MockServer, scenario: str
-) -> None:
-    chat = connect(keep_alive=True)
-    for number in range(20):
-        server.script(SCENARIOS[scenario])
-        chat.send(b"first")
-        # The kernel decides whether the end of the connection comes before the request, or crosses it on the way.
-        content = b"second %d" % number
-        try:
-            sent = chat.send(content)
-        except ConnectionLostError:  # said, and not repeated
-            assert [request.body.count(content) for request in server.requests].count(1) <= 1
-        else:
-            assert sent.attempts == 1
-            assert [file.content for file in server.received].count(content) == 1
 
 
 # What is said on the way

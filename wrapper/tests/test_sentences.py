@@ -32,7 +32,7 @@ def while_handling(error: Exception, context: Exception) -> Exception:
 
 
 def failure_of(error: Exception, *, begun: bool, deadline: float = 1e18) -> Failure:
-    with Exchange(Credentials("ACMA:key", None, None), Timeout(), deadline) as exchange:
+    with Exchange(Credentials("ACMA:key", None, None, {}), Timeout(), deadline) as exchange:
         exchange.begun = begun
         raise error
     outcome = exchange.outcome()

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from functools import partial
 from importlib import import_module
-from typing import Any, Self, TypeVar, cast
+from typing import Any, NamedTuple, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -21,7 +21,7 @@ from ._file import File, FileLike, read_stream
 from ._options import Timeout
 from ._places import Place
 from ._send import Send, SentFile
-from ._transport import Held, make_transport
+from ._transport import make_transport
 
 T = TypeVar("T")
 
@@ -158,7 +158,7 @@ class AsyncChatClient(BaseClient):
 
     def _forget_connections(self) -> None:
         # A connection belongs to the loop that it was opened in.
-        self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, Held[httpx.AsyncHTTPTransport]] = WeakKeyDictionary()
+        self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, _Open] = WeakKeyDictionary()
 
     async def _connections(self) -> httpx.AsyncHTTPTransport:
         loop = asyncio.get_running_loop()
@@ -168,7 +168,7 @@ class AsyncChatClient(BaseClient):
             made = await _in_thread(make) if self._route.uses_tls else make()
             if loop not in self._open:  # another task may have been as quick
                 guard = _closed_with_the_loop(made, self._open)
-                self._open[loop] = Held(made, guard)
+                self._open[loop] = _Open(made, guard)
                 await anext(guard)
         return self._open[loop].transport
 
@@ -179,9 +179,9 @@ class AsyncChatClient(BaseClient):
 
     async def _close_if_done(self) -> None:
         if self._closed and self._places.idle:
-            held = self._open.pop(asyncio.get_running_loop(), None)
-            if held is not None and held.guard is not None:
-                await held.guard.aclose()
+            found = self._open.pop(asyncio.get_running_loop(), None)
+            if found is not None:
+                await found.guard.aclose()
 
     async def __aenter__(self) -> Self:
         self._check_usable()
@@ -189,6 +189,11 @@ class AsyncChatClient(BaseClient):
 
     async def __aexit__(self, kind: object, error: object, traceback: object) -> None:
         await self.aclose()
+
+
+class _Open(NamedTuple):
+    transport: httpx.AsyncHTTPTransport
+    guard: AsyncGenerator[None]
 
 
 async def _closed_with_the_loop(

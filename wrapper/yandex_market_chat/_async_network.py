@@ -17,7 +17,7 @@ import httpcore
 
 from ._exchange import current
 
-PIECE = 256 * 1024
+PIECE = 1024 * 1024
 SLICE = 4 * 1024
 # Received and not yet read; the answer that is kept is not longer.
 FULL = 1024 * 1024
@@ -65,9 +65,11 @@ class Stream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what is there, at most `max_bytes`."""
-        await self.write(b"", timeout)
-        if current.get().connecting:  # the proxy's answer to CONNECT belongs to making the connection
-            timeout = current.get().connect
+        exchange = current.get()
+        if exchange.holds:
+            await self.write(b"", timeout)
+        if exchange.connecting:  # the proxy's answer to CONNECT belongs to making the connection
+            timeout = exchange.connect
         # What is there already would be read without the loop having its turn: a long answer in small pieces must not
         # hold up others, nor outlive the total.
         await asyncio.sleep(0)
@@ -77,7 +79,7 @@ class Stream(httpcore.AsyncNetworkStream):
         except TimeoutError as error:
             raise httpcore.ReadTimeout from error
         self._protocol.unread -= len(received)
-        current.get().heard = True
+        exchange.heard = True
         if not received and self._protocol.error:
             raise httpcore.ReadError(self._protocol.error)
         return received
@@ -132,9 +134,8 @@ class Stream(httpcore.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:
         """Tell about the connection."""
         transport = self._protocol.transport
-        if (
-            info == "is_readable"
-        ):  # an idle one is not to be: the other side has closed it, or said what nobody asked for
+        if info == "is_readable":
+            # An idle one is not to be: the other side has closed it, or said what nobody asked for.
             gone = transport.is_closing() or self._protocol.unread > 0
             return gone or _is_readable(transport.get_extra_info("socket").fileno())  # what the loop has not seen yet
         return transport.get_extra_info(info)

@@ -23,6 +23,7 @@ from ._quota import Allowances, Quota
 from ._route import Route
 from ._send import Send, tell
 from ._tls import renew_lock
+from ._transport import make_request
 from ._version import __version__
 
 if typing.TYPE_CHECKING:
@@ -62,8 +63,8 @@ class BaseClient:
             self._max_file_size = check_count("max_file_size", max_file_size)
             self._max_parallel = check_count("max_parallel", max_parallel)
             self._route = Route(base_url, proxy, verify, keep_alive)
-            self._headers = {"Host": self._route.host} | _headers(integration, keep_alive)
-            self._credentials = Credentials(api_key, oauth_token, self._route.proxy)
+            headers = {"Host": self._route.host} | _headers(integration, keep_alive)
+            self._credentials = Credentials(api_key, oauth_token, self._route.proxy, headers)
         except InvalidRequestError as error:
             refused = error
         # A traceback may be shown with the locals of its frames: this one's must not hold a secret.
@@ -129,14 +130,7 @@ class BaseClient:
 
     def _request(self, send: Send, content: bytes) -> httpx.Request:
         call = _call_type()(send.business_id, send.chat_id, send.name, content, send.content_type, send.on_sent)
-        seconds = {"connect": send.timeout.connect, "read": send.timeout.read, "write": send.timeout.write}
-        return httpx.Request(
-            call.method,
-            self._route.url_of(call.path, call.query),
-            headers=self._headers | self._credentials.header | call.headers,
-            stream=call,
-            extensions={"timeout": seconds},
-        )
+        return make_request(self._route.url, self._credentials.headers, call, send.timeout)
 
     def __repr__(self) -> str:
         if not hasattr(self, "_closed"):  # shown in the traceback of a refused argument

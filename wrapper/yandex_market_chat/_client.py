@@ -15,7 +15,7 @@ from ._file import File, FileLike
 from ._options import Timeout
 from ._places import Place
 from ._send import Send, SentFile
-from ._transport import Held, make_transport
+from ._transport import make_transport
 
 
 class ChatClient(BaseClient):
@@ -131,15 +131,15 @@ class ChatClient(BaseClient):
 
     def _forget_connections(self) -> None:
         self._lock = threading.Lock()
-        self._held: Held[httpx.HTTPTransport] | None = None
+        self._transport: httpx.HTTPTransport | None = None
 
     def _connections(self) -> httpx.HTTPTransport:
         with self._lock:
-            if self._held is None:
+            if self._transport is None:
                 from ._network import Backend  # with httpcore, which httpx too imports when a client is made
 
-                self._held = Held(make_transport(httpx.HTTPTransport, Backend(), self._route))
-            return self._held.transport
+                self._transport = make_transport(httpx.HTTPTransport, Backend(), self._route)
+            return self._transport
 
     def close(self) -> None:
         """Close the client: what is in flight may end, what waits and what comes is refused. May be called twice."""
@@ -149,9 +149,9 @@ class ChatClient(BaseClient):
     def _close_if_done(self) -> None:
         if self._closed and self._places.idle:
             with self._lock:
-                held, self._held = self._held, None
-            if held is not None:
-                held.transport.close()
+                transport, self._transport = self._transport, None
+            if transport is not None:
+                transport.close()
 
     def __enter__(self) -> Self:
         self._check_usable()

@@ -2,8 +2,11 @@
 
 import base64
 import os
+from collections.abc import Mapping
 from typing import AnyStr, NoReturn
 from urllib.parse import unquote, urlsplit
+
+import httpx
 
 from ._options import refuse
 
@@ -18,21 +21,25 @@ class Credentials:
     Not a dataclass, and slotted: `repr`, `vars`, a debugger's list of locals and pickle show nothing of it.
     """
 
-    __slots__ = ("_encoded", "_secrets", "header")
+    __slots__ = ("_encoded", "_name", "_secrets", "headers")
 
-    def __init__(self, api_key: str | None, oauth_token: str | None, proxy: str | None) -> None:
+    def __init__(
+        self, api_key: str | None, oauth_token: str | None, proxy: str | None, others: Mapping[str, str]
+    ) -> None:
         if api_key is not None and oauth_token is not None:
             refuse("Both api_key and oauth_token were given; pass at most one.")
         if oauth_token is not None:
             secret = _checked("oauth_token", oauth_token)
-            self.header = {"Authorization": f"Bearer {secret}"}
+            self._name, value = "Authorization", f"Bearer {secret}"
         else:
             source = "api_key" if api_key is not None else f"${API_KEY_VARIABLE}"
             api_key = os.environ.get(API_KEY_VARIABLE) if api_key is None else api_key
             if api_key is None:
                 refuse(f"No credentials: pass api_key=..., or set {API_KEY_VARIABLE}.")
             secret = _checked(source, api_key)
-            self.header = {"Api-Key": secret}
+            self._name, value = "Api-Key", secret
+        # What each request of the client says: made once, and kept where nothing shows it.
+        self.headers = httpx.Headers({**others, self._name: value})
         secrets = [secret]
         via = urlsplit(proxy or "")
         if via.password:
@@ -63,7 +70,7 @@ class Credentials:
         return content
 
     def __repr__(self) -> str:
-        return f"<credentials for {next(iter(self.header))}>"
+        return f"<credentials for {self._name}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("credentials cannot be pickled or copied")

@@ -73,7 +73,7 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps:
         outcome = yield Attempt()
         if isinstance(outcome, Answer):
             send.confirmed = is_sent(outcome)
-            quota, seconds = read_quota(outcome.headers, rules.today())
+            quota, seconds = read_quota(outcome.headers, rules.today)
             rules.allowances.learn(send.business_id, quota, seconds, rules.clock())
             _log(send, "attempt %d: answered %d", send.attempts, outcome.status_code, status_code=outcome.status_code)
             if send.confirmed:

@@ -43,7 +43,8 @@ class Exchange:
     """Whether not all of the request could be written. httpcore goes on to look for an answer."""
     heard = False
     """Whether anything was read in this attempt."""
-    _held = b""
+    holds = b""
+    """What was given to be written and is not yet."""
     _status = 0
     _headers: Sequence[tuple[bytes, bytes]] = ()
     _failure: Failure | None = None
@@ -68,10 +69,8 @@ class Exchange:
         # For a 2xx the body decides, for any other status the status line does, whatever became of the body.
         if not self._status or 200 <= self._status < 300:
             self._failure = self._failure_of(error)
-        for link in _chain(error):
-            link.__traceback__ = (
-                None  # from 3.12 on a frame of contextlib keeps the error, and its frames keep the file
-            )
+        for link in _chain(error):  # from 3.12 on a frame of contextlib keeps the error, and its frames keep the file
+            link.__traceback__ = None
         return True
 
     def within(self, timeout: float | None, error: type[Exception]) -> float | None:
@@ -89,10 +88,10 @@ class Exchange:
         The class of an exception does not tell how far things went: a proxy that hangs up during CONNECT raises the
         same as a server that hangs up after the request.
         """
-        held, self._held = self._held, b""
+        held, self.holds = self.holds, b""
         if not held:
             if len(data) <= SMALL:
-                self._held = data
+                self.holds = data
                 return ()
             pieces: tuple[bytes, ...] = (data,)
         else:
@@ -120,7 +119,7 @@ class Exchange:
         if self._failure is not None:
             return self._failure
         # No header can hold a NUL.
-        flat = self._credentials.redact(b"\0".join(part for header in self._headers for part in header))
+        flat = self._credentials.redact(b"\0".join([part for header in self._headers for part in header]))
         parts = flat.decode("latin-1").split("\0")
         truncated = self._broken or len(self._body) > KEPT_BODY
         headers = Headers(zip(parts[::2], parts[1::2], strict=False))  # without headers: one empty part

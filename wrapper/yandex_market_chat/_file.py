@@ -26,6 +26,7 @@ class BinaryReader(Protocol):
 
 
 FileLike = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryReader
+_MEMORY = (bytes, bytearray, memoryview)
 
 
 class File(NamedTuple):
@@ -63,12 +64,12 @@ def look_at(file: FileLike | AsyncIterable[bytes], limit: int) -> File:
         InvalidFileError: it is no file that can be sent, or already known to be too large or empty.
         OSError: the path is missing or forbidden.
     """
+    if isinstance(file, _MEMORY):
+        content = file
+        return File(_within(_size_of_memory(content), limit), partial(_copy, content), in_memory=True)
     if isinstance(file, str | os.PathLike):
         path = os.fsdecode(file)
         return File(_within(_size_of_path(path), limit), partial(_read_path, path))
-    if isinstance(file, bytes | bytearray | memoryview):
-        content = file
-        return File(_within(_size_of_memory(content), limit), partial(_copy, content), in_memory=True)
     if isinstance(file, BinaryReader) and not iscoroutinefunction(file.read):
         _check_reader(file)
         return File(None, partial(_read_all, file), in_memory=isinstance(file, BytesIO))
@@ -180,7 +181,7 @@ def _read_all(reader: BinaryReader, limit: int, first: int | None = None) -> byt
 def _bytes_of(chunk: object) -> bytes:
     if isinstance(chunk, str):
         _refuse_file('The file gives text, not bytes; open it with mode "rb".')
-    if not isinstance(chunk, bytes | bytearray | memoryview):
+    if not isinstance(chunk, _MEMORY):
         _refuse_file(f"The file gives {type(chunk).__name__}, not bytes, when it is read.")
     return bytes(chunk)
 

@@ -67,7 +67,9 @@ def clean_name(name: str) -> str:
     Empty if nothing is left. A lone surrogate (an undecodable byte of a path) becomes the replacement character.
     """
     last = name.replace("\\", "/").rpartition("/")[2]
-    last = _SURROGATE.sub("\ufffd", _UNWANTED.sub("", last)).strip()
+    if not last.isprintable():  # as all of the unwanted are not
+        last = _SURROGATE.sub("\ufffd", _UNWANTED.sub("", last))
+    last = last.strip()
     return "" if last in (".", "..") else _shorten(last)
 
 

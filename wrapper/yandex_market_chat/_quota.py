@@ -1,7 +1,7 @@
 """The hourly allowance of a business, as the server tells it in the headers of its answers."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -23,7 +23,7 @@ class Quota:
     """When the allowance is renewed (aware, UTC); None if not told, not readable or impossible."""
 
 
-def read_quota(headers: Mapping[str, str], now: datetime) -> tuple[Quota | None, float]:
+def read_quota(headers: Mapping[str, str], now: Callable[[], datetime]) -> tuple[Quota | None, float]:
     """Return the allowance that an answer tells, and the seconds until it is renewed (0 if that is past or untold).
 
     Seconds are measured against the answer's own `Date`, so that a wrong local clock (`now`) does not matter.
@@ -33,7 +33,7 @@ def read_quota(headers: Mapping[str, str], now: datetime) -> tuple[Quota | None,
     resets_at = _moment(headers.get("X-RateLimit-Resource-Until"))
     seconds = 0.0
     if resets_at is not None:
-        ahead = resets_at - (_moment(headers.get("Date")) or now)
+        ahead = resets_at - (_moment(headers.get("Date")) or now())
         if ahead > LONGEST_WINDOW:
             resets_at = None
         else:

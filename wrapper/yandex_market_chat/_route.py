@@ -30,18 +30,12 @@ class Route:
         if server.username is not None or server.query or server.fragment:
             refuse("base_url must be scheme, host and perhaps port and path, without user, query or fragment.")
         self.base_url = server.geturl().rstrip("/")
-        self._url = httpx.URL(self.base_url)
-        self.host = self._url.netloc.decode()
+        self.url = httpx.URL(self.base_url)
+        self.host = self.url.netloc.decode()
         found = _proxy_for(server) if proxy is None else proxy
         via = _check_url("proxy", found) if found else None
         self.proxy = ProxyAddress(via.geturl()) if via else None
         self.uses_tls = "https" in (server.scheme, via.scheme if via else None)
-
-    def url_of(self, path: str, query: str) -> httpx.URL:
-        """Return the URL of a request. Made by httpx alone it takes longer than all else of the request."""
-        url, parts = httpx.URL(self._url), self._url._uri_reference
-        url._uri_reference = parts._replace(path=parts.path.rstrip("/") + path, query=query)
-        return url
 
     def arguments(self) -> dict[str, Any]:
         """Return what both colours of transport take. Slow when a TLS context has to be made."""

@@ -1,0 +1,132 @@
+"""Connections that are kept (`keep_alive=True`): used again, never by two at once, and given up with the server."""
+
+from __future__ import annotations
+
+import gc
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from yandex_market_chat import ConnectionLostError, SentFile
+from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
+
+from .conftest import Chat
+from .test_parallel import at_once
+
+
+def open_to(server: MockServer) -> int:
+    """How many sockets of this process are connected to the server, whether or not it has closed its side."""
+    address = urlsplit(server.base_url)
+    return sum(_peer_of(each) == (address.hostname, address.port) for each in gc.get_objects())
+
+
+def _peer_of(each: Any) -> object:
+    if not issubclass(type(each), socket.socket):
+        return None
+    try:
+        return each.getpeername()
+    except OSError:  # it listens, or is closed
+        return None
+
+
+def test_with_keep_alive_a_connection_is_used_again_and_without_it_is_not(
+    connect: Callable[..., Chat], server: MockServer
+) -> None:
+    for keep_alive in (False, True):
+        chat = connect(keep_alive=keep_alive)
+        before = server.connections
+        for _ in range(5):
+            chat.send(b"x")
+        assert server.connections - before == (1 if keep_alive else 5)
+
+
+@pytest.mark.parametrize("scenario", ["close-without-notice", "reset-without-notice"])
+def test_a_kept_connection_that_the_server_has_closed_is_not_used(
+    connect: Callable[..., Chat], server: MockServer, scenario: str
+) -> None:
+    chat = connect(keep_alive=True)
+    for number in range(1, 6):
+        server.script(SCENARIOS[scenario])
+        chat.send(b"first")
+        time.sleep(0.05)  # so that it has arrived that the connection is closed
+        sent = chat.send(b"second")
+        assert (sent.attempts, sent.unknown_attempts) == (1, 0)
+        assert len(server.received) == 2 * number
+
+
+@pytest.mark.parametrize("scenario", ["close-without-notice", "reset-without-notice"])
+def test_a_kept_connection_that_the_server_closes_meanwhile_loses_no_file_in_silence(
+    connect: Callable[..., Chat], server: MockServer, scenario: str
+) -> None:
+    chat = connect(keep_alive=True)
+    for number in range(20):
+        server.script(SCENARIOS[scenario])
+        chat.send(b"first")
+        # The kernel decides whether the end of the connection comes before the request, or crosses it on the way.
+        content = b"second %d" % number
+        try:
+            sent = chat.send(content)
+        except ConnectionLostError:  # said, and not repeated
+            assert [request.body.count(content) for request in server.requests].count(1) <= 1
+        else:
+            assert sent.attempts == 1
+            assert [file.content for file in server.received].count(content) == 1
+
+
+def burst(chat: Chat, server: MockServer, *sends: dict[str, object], fault: Fault) -> int:
+    """How many connections sends at once were given; enough time for each to meet the others."""
+    before = server.connections
+    server.script(*[fault] * len(sends))
+    assert {type(end) for end in at_once(chat, *sends)} == {SentFile}
+    return server.connections - before
+
+
+def test_at_once_each_has_a_connection_of_its_own_and_they_are_used_again(
+    connect: Callable[..., Chat], server: MockServer
+) -> None:
+    chat = connect(keep_alive=True)
+    made = burst(chat, server, *[{}] * 20, fault=Fault(delay=0.1))
+    assert 1 < made <= 4
+    assert burst(chat, server, *[{}] * 20, fault=Fault(delay=0.001)) <= 4 - made
+    assert len(server.received) == 40
+    assert open_to(server) == server.connections
+
+
+def test_after_a_burst_none_stays_open_that_the_server_has_closed(
+    connect: Callable[..., Chat], server: MockServer
+) -> None:
+    chat = connect(keep_alive=True)
+    ended = Fault(cut="drop", at="after-answer", delay=0.1)
+    server.script(*[ended] * 3, Fault(delay=0.3))  # the one that stands comes back last
+    at_once(chat, *[{}] * 4)
+    for _ in range(4):
+        chat.send(b"x")
+    assert server.connections == 4
+    assert open_to(server) == 1
+
+
+def test_a_connection_that_the_answer_says_is_closed_is_not_kept(
+    connect: Callable[..., Chat], server: MockServer
+) -> None:
+    chat = connect(keep_alive=True)
+    server.script(Answer(headers={"Connection": "close"}))
+    chat.send(b"x")
+    assert open_to(server) == 0
+    assert chat.send(b"x").attempts == 1
+    assert server.connections == 2
+
+
+def test_idle_connections_are_closed_with_the_client(connect: Callable[..., Chat], server: MockServer) -> None:
+    chat = connect(keep_alive=True)
+    made = burst(chat, server, *[{}] * 4, fault=Fault(delay=0.1))
+    assert open_to(server) == made > 1
+    client = chat.client
+    if chat.colour == "sync":
+        client.close()
+    else:
+        chat._runner.run(client.aclose())
+    assert open_to(server) == 0
