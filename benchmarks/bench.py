@@ -98,6 +98,8 @@ def measure(python: str, peer_python: str) -> dict[str, dict[str, list[float]]]:
 
     costs: dict[str, Figures] = {}
     with sink(python) as url, ExitStack() as stack:
+        for name in SYNC + ASYNC:  # does it send what the others send
+            child_cpu([python_of(name), SENDERS, name, f"{url}/check", "once"])
         for round_ in range(FIRST_USES):
             for name, code in IMPORTS.items():
                 costs.setdefault("import", {}).setdefault(name, []).append(child_cpu([python_of(name), "-c", code]))

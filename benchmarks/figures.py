@@ -15,13 +15,13 @@ LABELS = {
     "requests": "requests",
     "urllib3": "urllib3",
     "generated": "generated client, as it is",
-    "by_hand": "generated request by hand",
+    "by_hand": "generated request by hand, our transport",
     "ya_market_api": "ya-market-api",
     "raw_socket": "a raw socket",
     "ours_async": "this package, async",
     "httpx_async": "httpx, async",
     "aiohttp_async": "aiohttp",
-    "by_hand_async": "generated request by hand, async",
+    "by_hand_async": "generated request by hand, our transport, async",
     "ya_market_api_async": "ya-market-api, async",
 }
 SENT = ["10 KB, reused connection", "10 KB, new connection", "5 MB, reused connection", "5 MB, new connection"]

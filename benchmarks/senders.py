@@ -140,29 +140,43 @@ def _request_and_check(url, reuse):
     return request, check
 
 
-def by_hand(url, reuse):
-    import httpx
+def _attempt(chat):
+    """Below our transport the network asks which attempt it is."""
+    import math
 
-    (request, check), transport = _request_and_check(url, reuse), httpx.HTTPTransport()
+    from yandex_market_chat._exchange import Exchange
+
+    return Exchange(chat._credentials, chat._timeout, math.inf)
+
+
+def by_hand(url, reuse):
+    from yandex_market_chat import ChatClient
+
+    (request, check), chat = _request_and_check(url, reuse), ChatClient(api_key=KEY, base_url=url, keep_alive=reuse)
 
     def send(content):
-        response = transport.handle_request(request(content))
-        response.read()
-        response.close()
+        with _attempt(chat):
+            response = chat._connections().handle_request(request(content))
+            response.read()
+            response.close()
         check(response)
 
     return send
 
 
 def by_hand_async(url, reuse):
-    import httpx
+    from yandex_market_chat import AsyncChatClient
 
-    (request, check), transport = _request_and_check(url, reuse), httpx.AsyncHTTPTransport()
+    (request, check), chat = (
+        _request_and_check(url, reuse),
+        AsyncChatClient(api_key=KEY, base_url=url, keep_alive=reuse),
+    )
 
     async def send(content):
-        response = await transport.handle_async_request(request(content))
-        await response.aread()
-        await response.aclose()
+        with _attempt(chat):
+            response = await (await chat._connections()).handle_async_request(request(content))
+            await response.aread()
+            await response.aclose()
         check(response)
 
     return send
@@ -202,7 +216,8 @@ def raw_socket(url, reuse):
     """The floor: no library at all, the request put together once."""
     import socket
 
-    host, _, port = url.removeprefix("http://").partition(":")
+    address, slash, path = url.removeprefix("http://").partition("/")
+    host, _, port = address.partition(":")
     requests, connections = {}, []
 
     def request_of(content):
@@ -213,7 +228,11 @@ def raw_socket(url, reuse):
             "Content-Type": "multipart/form-data; boundary=b",
         }
         lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
-        return f"POST {PATH}?chatId={CHAT} HTTP/1.1\r\n{lines}\r\n{head}".encode() + content + b"\r\n--b--\r\n"
+        return (
+            f"POST {slash}{path}{PATH}?chatId={CHAT} HTTP/1.1\r\n{lines}\r\n{head}".encode()
+            + content
+            + b"\r\n--b--\r\n"
+        )
 
     def send(content):
         request = requests.get(len(content)) or requests.setdefault(len(content), request_of(content))
