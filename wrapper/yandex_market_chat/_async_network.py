@@ -66,8 +66,6 @@ class Stream(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what is there, at most `max_bytes`."""
         exchange = current.get()
-        if exchange.holds:
-            await self.write(b"", timeout)
         if exchange.connecting:  # the proxy's answer to CONNECT belongs to making the connection
             timeout = exchange.connect
         # What is there already would be read without the loop having its turn: a long answer in small pieces must not

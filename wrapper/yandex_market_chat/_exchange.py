@@ -43,8 +43,7 @@ class Exchange:
     """Whether not all of the request could be written. httpcore goes on to look for an answer."""
     heard = False
     """Whether anything was read in this attempt."""
-    holds = b""
-    """What was given to be written and is not yet."""
+    _held = b""
     _status = 0
     _headers: Sequence[tuple[bytes, bytes]] = ()
     _failure: Failure | None = None
@@ -83,15 +82,15 @@ class Exchange:
     def due(self, data: bytes) -> tuple[bytes, ...]:
         """Return what is to be written now; nothing, if a head waits for the body: a small request is one write.
 
-        Without data: what waits is written before the answer is read.
+        Without data, as httpcore tells the end of the message: what waits is written.
 
         The class of an exception does not tell how far things went: a proxy that hangs up during CONNECT raises the
         same as a server that hangs up after the request.
         """
-        held, self.holds = self.holds, b""
+        held, self._held = self._held, b""
         if not held:
             if len(data) <= SMALL:
-                self.holds = data
+                self._held = data
                 return ()
             pieces: tuple[bytes, ...] = (data,)
         else:

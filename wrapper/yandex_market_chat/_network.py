@@ -26,8 +26,6 @@ class Stream(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what is there, at most `max_bytes`."""
         exchange = current.get()
-        if exchange.holds:
-            self.write(b"", timeout)
         if exchange.connecting:  # the proxy's answer to CONNECT belongs to making the connection
             timeout = exchange.connect
         exchange.heard = True

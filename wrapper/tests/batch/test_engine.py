@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -366,9 +367,12 @@ def test_a_closed_client(mailing: Mailing) -> None:
         asyncio.run(run())
 
 
-@pytest.mark.parametrize("name", ["missing/report.csv", "folder", "nul\0", "manifest.csv", "folder/../journal.sqlite"])
+@pytest.mark.parametrize(
+    "name", ["missing/report.csv", "folder", "nul\0", "pipe", "manifest.csv", "folder/../journal.sqlite"]
+)
 def test_a_report_that_cannot_be(mailing: Mailing, name: str) -> None:
     (mailing.folder / "folder").mkdir()
+    os.mkfifo(mailing.folder / "pipe")
     mailing.write(*chats(1))
     with pytest.raises(BatchError, match="report"):
         mailing.run(report=mailing.folder / name)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from yandex_market_chat.batch import BatchProgress, JournalError, JournalInUseError, ManifestError, _journal
-from yandex_market_chat.batch._writer import Writer
+from yandex_market_chat.batch._writer import UnwrittenError, Writer
 from yandex_market_chat.testing import Answer, Fault
 
 from .conftest import Mailing, chats
@@ -97,6 +97,19 @@ def test_a_journal_that_is_read_only(mailing: Mailing) -> None:
                 _journal.Journal(path)
         finally:
             os.seteuid(user)
+
+
+def test_a_change_that_nobody_can_write_keeps_nobody_waiting(mailing: Mailing) -> None:
+    async def run() -> None:
+        writer = Writer()
+        writer.journal = await writer.do(_journal.Journal, mailing.journal)
+        await writer.do(writer.journal.keep)
+        with pytest.raises(UnwrittenError, match="mapping"):
+            await writer.write(_journal.Change(1, "sent", facts=7))  # type: ignore[arg-type]
+        assert "mapping" in writer.broken
+        await writer.close()
+
+    asyncio.run(run())
 
 
 def test_an_empty_file_is_a_new_journal(mailing: Mailing) -> None:

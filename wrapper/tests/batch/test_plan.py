@@ -159,3 +159,18 @@ def test_a_double_that_has_been_corrected_since_is_sent(mailing: Mailing) -> Non
     result = mailing.run()
     assert (result.total, result.sent, result.duplicates) == (2, 2, ())
     assert [file.content for file in mailing.server.received] == [b"%PDF a", b"%PDF, the right one"]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_double_that_is_still_one_is_not_sent(mailing: Mailing, gone: bool) -> None:
+    copy = mailing.folder / "copy.pdf"
+    copy.write_bytes((mailing.folder / "a.pdf").read_bytes())
+    mailing.write("1,2,a.pdf", "1,2,copy.pdf")
+    mailing.run()
+    if gone:
+        copy.unlink()
+        with pytest.raises(ManifestError, match="line 3"):
+            mailing.run()
+    else:
+        assert len(mailing.run().duplicates) == 1
+    assert len(mailing.server.received) == 1
