@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from senders import BUSINESS, CHAT, KEY, NAME
@@ -126,13 +127,11 @@ def creation(url: str) -> dict[str, float]:
     def cost(verify: bool | ssl.SSLContext = True) -> float:
         before = time.process_time()
         chat = ChatClient(api_key=KEY, base_url=nowhere, retry=RetryPolicy(attempts=1), verify=verify)
-        made = time.process_time() - before
-        try:
+        with suppress(ConnectionFailedError):
             chat.send_file(b"x", business_id=BUSINESS, chat_id=CHAT)
-        except ConnectionFailedError:
-            used = time.process_time() - before
+        used = time.process_time() - before
         chat.close()
-        return made * 1000 if verify is not True else used * 1000
+        return used * 1000
 
     first = cost()
     later = sorted(cost() for _ in range(101))[50]

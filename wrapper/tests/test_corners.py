@@ -20,6 +20,7 @@ from yandex_market_chat._base_client import _begin_as_child
 from yandex_market_chat._credentials import Credentials
 from yandex_market_chat._exchange import Exchange
 from yandex_market_chat._headers import Headers
+from yandex_market_chat._network import Backend as SyncBackend
 from yandex_market_chat._options import Timeout
 from yandex_market_chat._places import Place, Places
 from yandex_market_chat._send import Send
@@ -58,6 +59,17 @@ def test_nothing_is_written_to_a_connection_that_has_been_lost() -> None:
                 assert exchange.cut
 
     asyncio.run(main())
+
+
+def test_a_connection_whose_time_is_up_before_the_handshake_is_closed() -> None:
+    """Else it is open until it is collected: httpcore does not know it yet."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with Exchange(Credentials(KEY, None, None, {}), Timeout(), time.monotonic() + 5) as exchange:
+            stream = SyncBackend().connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=5)
+            exchange.deadline = time.monotonic() - 1
+            with pytest.raises(httpcore.ConnectTimeout):
+                stream.start_tls(ssl.create_default_context(), "localhost", 1)
+        assert stream.get_extra_info("socket").fileno() == -1
 
 
 def test_a_connection_that_ends_in_the_handshake_is_none() -> None:

@@ -20,6 +20,7 @@ from _yandex_market_chat_api.types import File
 
 __all__ = ["CONTRACT_SHA256", "CONTRACT_VERSION", "Call", "contract", "is_ok"]
 
+OnSent = Callable[[int], object]
 _PIECE = 64 * 1024
 # Only asked by the generated parser whether to raise on an undocumented status: no.
 _PARSER_SETTINGS = Client(base_url="")
@@ -42,13 +43,7 @@ class Call(httpx.SyncByteStream, httpx.AsyncByteStream):
     """
 
     def __init__(
-        self,
-        business_id: int,
-        chat_id: int,
-        name: str,
-        content: bytes,
-        content_type: str,
-        on_sent: Callable[[int], None] | None,
+        self, business_id: int, chat_id: int, name: str, content: bytes, content_type: str, on_sent: OnSent | None
     ) -> None:
         # The generated types ask for an open file, which httpx would read in pieces, and rewind.
         payload = File(payload=cast(BinaryIO, content), file_name=name, mime_type=content_type)
@@ -76,7 +71,7 @@ class Call(httpx.SyncByteStream, httpx.AsyncByteStream):
         pieces = (self._head, self._content, self._tail)
         return iter(pieces if len(self._content) > _PIECE else (b"".join(pieces),))
 
-    def _counted(self, on_sent: Callable[[int], None]) -> Iterator[bytes]:
+    def _counted(self, on_sent: OnSent) -> Iterator[bytes]:
         yield self._head
         on_sent(0)
         for start in range(0, len(self._content), _PIECE):

@@ -26,7 +26,11 @@ class Connections:
         while (connection := self._take()) and connection.has_expired():
             connection.close()
         connection = connection or self._make(request.url.origin)
-        response: httpcore.Response = connection.handle_request(request)
+        try:
+            response: httpcore.Response = connection.handle_request(request)
+        except BaseException:  # httpcore leaves open what is not yet a tunnel
+            connection.close()
+            raise
         response.stream = _Body(response.stream, connection, self._idle)
         return response
 
@@ -35,7 +39,11 @@ class Connections:
         while (connection := self._take()) and connection.has_expired():
             await connection.aclose()
         connection = connection or self._make(request.url.origin)
-        response: httpcore.Response = await connection.handle_async_request(request)
+        try:
+            response: httpcore.Response = await connection.handle_async_request(request)
+        except BaseException:
+            await connection.aclose()
+            raise
         response.stream = _Body(response.stream, connection, self._idle)
         return response
 

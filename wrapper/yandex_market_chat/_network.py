@@ -62,9 +62,13 @@ class Stream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         """Return the connection with TLS on it."""
-        in_time = current.get().within(timeout, httpcore.ConnectTimeout)
         tls_in_tls = self.get_extra_info("ssl_object") is not None
-        return Stream(self._stream.start_tls(ssl_context, server_hostname, in_time), tls_in_tls=tls_in_tls)
+        try:
+            in_time = current.get().within(timeout, httpcore.ConnectTimeout)
+            return Stream(self._stream.start_tls(ssl_context, server_hostname, in_time), tls_in_tls=tls_in_tls)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close it."""
