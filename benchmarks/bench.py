@@ -36,7 +36,7 @@ IMPORTS = {
     "ya_market_api": "from ya_market_api.sync_api import SyncAPI",
     "needed": "import httpx, httpcore, _yandex_market_chat_api.api.chats.send_file_to_chat",
 }
-FIRST_USES = 15
+FIRST_USES = 31
 # (size, whether connections are reused) -> how many rounds, and sends in each of them.
 ROUNDS = {(SMALL, True): (40, 120), (SMALL, False): (20, 60), (LARGE, True): (20, 10), (LARGE, False): (20, 10)}
 # Of the floor: so that what is measured is the senders and not the sink.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
 import time
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from yandex_market_chat import ConnectionLostError, SentFile
+from yandex_market_chat import AsyncChatClient, ConnectionLostError, SentFile
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
 from .conftest import Chat
@@ -107,6 +108,33 @@ def test_after_a_burst_none_stays_open_that_the_server_has_closed(
         chat.send(b"x")
     assert server.connections == 4
     assert open_to(server) == 1
+
+
+def test_the_connection_that_was_used_last_is_used_next(connect: Callable[..., Chat], server: MockServer) -> None:
+    """Then the others end with the server's patience, and each send is as far from that as can be."""
+    chat = connect(keep_alive=True)
+    burst(chat, server, *[{}] * 4, fault=Fault(delay=0.1))
+    first = chat.send(b"x") and server.requests[-1].connection
+    assert {chat.send(b"x") and server.requests[-1].connection for _ in range(8)} == {first}
+
+
+@pytest.mark.parametrize("keep_alive", [False, True])
+def test_a_send_that_is_cancelled_at_any_turn_of_the_loop_leaves_no_connection(
+    server: MockServer, keep_alive: bool
+) -> None:
+    async def main() -> None:
+        client = AsyncChatClient(api_key=server.api_key, base_url=server.base_url, keep_alive=keep_alive)
+        for turns in range(40):
+            task = asyncio.create_task(client.send_file(b"x", business_id=1, chat_id=2))
+            other = asyncio.create_task(client.send_file(b"x", business_id=1, chat_id=2))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, other, return_exceptions=True)
+        await client.aclose()
+        assert open_to(server) == 0
+
+    asyncio.run(main())
 
 
 def test_a_connection_that_the_answer_says_is_closed_is_not_kept(

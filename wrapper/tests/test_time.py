@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from yandex_market_chat import (
     AsyncChatClient,
@@ -342,3 +346,52 @@ def test_a_client_is_cheap_to_make(tmp_path: Path, kind: type) -> None:
             return time.perf_counter() - begin
 
         assert best_of(200, creation, promised=0.0) < 0.001
+
+
+@contextmanager
+def slow_line(context: ssl.SSLContext | None) -> Iterator[int]:
+    """The port of a server with little room, which takes 1.5 MB in some two seconds, and then says OK."""
+
+    def serve() -> None:
+        with listener.accept()[0] as accepted:
+            line = context.wrap_socket(accepted, server_side=True) if context else accepted
+            taken = 0
+            while taken < 1_500_000:
+                taken += len(line.recv(16 * 1024))
+                time.sleep(0.02)
+            line.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"status":"OK"}')
+            line.close()
+
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_time_of_a_write_is_for_any_of_it_to_be_taken(
+    colour: str, tls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow line needs longer than that for the file, and is not a broken one."""
+    connect = socket.socket.connect
+
+    def with_little_room(line: socket.socket, address: Any) -> None:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
+        connect(line, address)
+
+    monkeypatch.setattr(socket.socket, "connect", with_little_room)
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    timeout = Timeout(total=60.0, write=0.6, read=30.0)
+    with slow_line(context if tls else None) as port:
+        url = f"http{'s' if tls else ''}://127.0.0.1:{port}"
+        verify = tmp_path / "authority.pem"
+        with Chat(colour, api_key="ACMA:key", base_url=url, verify=verify, timeout=timeout) as chat:
+            sent = chat.send(bytes(1_500_000))
+    assert sent.attempts == 1
+    assert sent.elapsed > timeout.write

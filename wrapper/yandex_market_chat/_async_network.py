@@ -17,7 +17,8 @@ import httpcore
 
 from ._exchange import current
 
-PIECE = 1024 * 1024
+# Each piece is a system call and a turn of the loop; with TLS it is encrypted in one go, and kept twice.
+PIECE, TLS_PIECE = 1024 * 1024, 128 * 1024
 SLICE = 4 * 1024
 # Received and not yet read; the answer that is kept is not longer.
 FULL = 1024 * 1024
@@ -60,8 +61,9 @@ class _Protocol(asyncio.Protocol):
 class Stream(httpcore.AsyncNetworkStream):
     """A connection."""
 
-    def __init__(self, protocol: _Protocol) -> None:
+    def __init__(self, protocol: _Protocol, piece: int = PIECE) -> None:
         self._protocol = protocol
+        self._piece = piece
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what is there, at most `max_bytes`."""
@@ -87,22 +89,28 @@ class Stream(httpcore.AsyncNetworkStream):
         exchange = current.get()
         try:
             for piece in exchange.due(buffer):
-                for start in range(0, len(piece), PIECE):
-                    async with asyncio.timeout(timeout):
-                        await self._send(memoryview(piece)[start : start + PIECE])
+                for start in range(0, len(piece), self._piece):
+                    await self._send(memoryview(piece)[start : start + self._piece], timeout)
         except OSError as error:
             exchange.cut = True
             kind = httpcore.WriteTimeout if isinstance(error, TimeoutError) else httpcore.WriteError
             raise kind(str(error)) from error
 
-    async def _send(self, data: memoryview) -> None:
-        """Return when the system, or a small buffer, has taken it."""
-        transport = self._protocol.transport
+    async def _send(self, data: memoryview, timeout: float | None) -> None:
+        """Return when the system, or a small buffer, has taken it. The time is for any of it to be taken."""
+        transport, may_write = self._protocol.transport, self._protocol.may_write
         if not transport.is_closing():
             transport.write(data)
-            if len(data) == PIECE:
+            if len(data) == self._piece:
                 await asyncio.sleep(0)  # a large file is not to hold up others on the loop, least of all with TLS
-            await self._protocol.may_write.wait()
+            while not may_write.is_set():
+                left = transport.get_write_buffer_size()
+                try:
+                    async with asyncio.timeout(timeout):
+                        await may_write.wait()
+                except TimeoutError:
+                    if transport.get_write_buffer_size() >= left:
+                        raise
         if transport.is_closing():
             raise ConnectionError(self._protocol.error or "the connection was closed by the other side")
 
@@ -126,8 +134,9 @@ class Stream(httpcore.AsyncNetworkStream):
             raise httpcore.ConnectError(str(error)) from error
         if secured is None:
             raise httpcore.ConnectError("the connection was closed during the TLS handshake")
+        secured.set_write_buffer_limits(TLS_PIECE // 2)  # or half a megabyte more counts as written
         self._protocol.transport = secured
-        return Stream(self._protocol)
+        return Stream(self._protocol, TLS_PIECE)
 
     def get_extra_info(self, info: str) -> Any:
         """Tell about the connection."""

@@ -6,6 +6,7 @@ seventh of a small send, of an asynchronous one a third. What is left to do is t
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpcore
@@ -23,10 +24,12 @@ class Connections:
 
     def handle_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send it on an idle connection that still stands, else on a new one."""
-        while (connection := self._take()) and connection.has_expired():
+        while (connection := self._last()) and connection.has_expired():
             connection.close()
         connection = connection or self._make(request.url.origin)
         try:
+            while ended := self._ended():
+                ended.close()
             response: httpcore.Response = connection.handle_request(request)
         except BaseException:  # httpcore leaves open what is not yet a tunnel
             connection.close()
@@ -36,31 +39,43 @@ class Connections:
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
         """Do the same."""
-        while (connection := self._take()) and connection.has_expired():
+        while (connection := self._last()) and connection.has_expired():
             await connection.aclose()
         connection = connection or self._make(request.url.origin)
         try:
+            while ended := self._ended():
+                await ended.aclose()
             response: httpcore.Response = await connection.handle_async_request(request)
-        except BaseException:
+        except BaseException:  # also when it waited for a lock of httpcore's
             await connection.aclose()
             raise
         response.stream = _Body(response.stream, connection, self._idle)
         return response
 
-    def _take(self) -> Any:
+    def _last(self) -> Any:
+        """Take the one that was used last: of all it is the least likely to be closed by the server just now."""
         try:
-            return self._idle.popleft()  # in turn, so that none is kept that the server has given up
+            return self._idle.pop()
         except IndexError:
             return None
 
+    def _ended(self) -> Any:
+        """Take the one that has been idle for longest, if it has ended: nobody else would look at it again."""
+        with suppress(IndexError, ValueError):  # none is idle, or another thread has taken it
+            first = self._idle[0]
+            if first.has_expired():
+                self._idle.remove(first)
+                return first
+        return None
+
     def close(self) -> None:
         """Close those that are idle."""
-        while connection := self._take():
+        while connection := self._last():
             connection.close()
 
     async def aclose(self) -> None:
         """Do the same."""
-        while connection := self._take():
+        while connection := self._last():
             await connection.aclose()
 
 
@@ -77,13 +92,19 @@ class _Body:
         return aiter(self._stream)
 
     def close(self) -> None:
-        self._stream.close()
-        self._keep()
+        try:
+            self._stream.close()
+        finally:
+            if self._connection.is_idle():
+                self._idle.append(self._connection)
+            else:
+                self._connection.close()
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
-        self._keep()
-
-    def _keep(self) -> None:
-        if self._connection.is_idle():
-            self._idle.append(self._connection)
+        try:
+            await self._stream.aclose()
+        finally:  # also when it is cancelled while it waits for a lock of httpcore's
+            if self._connection.is_idle():
+                self._idle.append(self._connection)
+            else:
+                await self._connection.aclose()

@@ -56,7 +56,9 @@ class Stream(httpcore.NetworkStream):
                 self._stream.write(bytes(left[:PIECE]), in_time)
                 left = left[PIECE:]
             else:
-                left = left[_bounded(self._socket, in_time).send(left) :]
+                # TLS sends all or nothing, and the time is for one write.
+                due = left[:PIECE] if isinstance(self._socket, ssl.SSLSocket) else left
+                left = left[_bounded(self._socket, in_time).send(due) :]
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
