@@ -51,7 +51,7 @@ class Timeout:
     Args:
         total: bounds everything: waiting for a place, every attempt, the pauses between them. None: no bound.
         connect: for each step of making a connection (TCP, TLS, through a proxy).
-        write: for each write.
+        write: until the system takes more of the request; a slow line is no broken one.
         read: for each read, so also for the first byte of the answer.
 
     What it cannot bound, in `ChatClient`: name resolution, the caller's own blocking `read()`, and TLS through an
