@@ -50,7 +50,7 @@ setup: $(VENV)/workshop ## make the virtual environment (every other target does
 
 .PHONY: demo
 demo: $(VENV)/workshop ## start the mock server, send a real file, show what arrived
-	@$(BIN)/python wrapper/demo.py
+	@$(BIN)/python wrapper/scripts/demo.py
 
 .PHONY: test
 test: $(VENV)/workshop ## unit and end-to-end tests over real sockets
@@ -74,11 +74,11 @@ test-schemathesis: $(VENV)/workshop ## stock schemathesis against the mock serve
 TORTURE_SEED := 1
 .PHONY: torture
 torture: $(VENV)/workshop ## 3 000 files, a server that fails, 50 kills: is the journal right? TORTURE_SEED=7 for others; a minute
-	$(BIN)/python wrapper/torture.py --seed $(TORTURE_SEED)
+	$(BIN)/python wrapper/scripts/torture.py --seed $(TORTURE_SEED)
 
 .PHONY: test-durability
 test-durability: $(VENV)/workshop ## the journal is synced before a connection opens, as strace sees it (Debian: apt-get install strace)
-	$(BIN)/python wrapper/durability.py
+	$(BIN)/python wrapper/scripts/durability.py
 
 .PHONY: contract
 contract: $(VENV)/workshop ## contract, mock server, generated client and wrapper against each other; a part of `make test`
@@ -152,7 +152,7 @@ format: $(VENV)/workshop ## put the Python code into style
 
 .PHONY: core-size
 core-size: $(VENV)/workshop ## has the core of the wrapper outgrown its room
-	@$(BIN)/python wrapper/core_size.py
+	@$(BIN)/python wrapper/scripts/core_size.py
 
 .PHONY: types
 types: $(VENV)/workshop $(VENV)/node ## mypy --strict over both packages, pyright on the wrapper

@@ -66,7 +66,7 @@ def install(folder: Path, file: str) -> None:
         run(sys.executable, "-m", "venv", python.parents[1])
         hashed = ("--require-hashes", "--find-links", folder, "--requirement", folder / file)
         run(python, "-m", "pip", "install", "--quiet", *hashed)
-        run(python, "-I", "-W", "error", TOP / "wrapper" / "demo.py")
+        run(python, "-I", "-W", "error", TOP / "wrapper" / "scripts" / "demo.py")
 
 
 def build() -> list[str]:

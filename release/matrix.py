@@ -78,7 +78,7 @@ def declared(folder: Path, wheel: Path) -> None:
         python = environment(folder / f"declared-{version}", version, wheel)
         left_out = [name for names in EXTRAS.values() for name in names]
         told = run(python, "-I", "-W", "error", "-c", IMPORTS, *left_out)
-        run(python, "-I", "-W", "error", "wrapper/demo.py")
+        run(python, "-I", "-W", "error", "wrapper/scripts/demo.py")
         command = subprocess.run([python.with_name(COMMAND)], capture_output=True, text=True, check=False)
         if command.returncode != 2 or "[cli]" not in command.stderr:
             sys.exit(f"Python {version}: the command does not say which extra it needs: {command}")
