@@ -95,15 +95,15 @@ contract-live: $(VENV)/workshop ## try the vectors on the live service: contract
 
 .PHONY: contract-mutants
 contract-mutants: $(VENV)/workshop ## plant each known defect in a throw-away copy: does its test fail? SAMPLE=12: some of them
-	$(BIN)/python -m contract_tests.mutants $(if $(SAMPLE),--sample $(SAMPLE))
+	$(BIN)/python -m contract_tests.measure.mutants $(if $(SAMPLE),--sample $(SAMPLE))
 
 .PHONY: mutation
 mutation: $(VENV)/workshop ## a thousand mechanical mutants of what decides and of the file's preparation; a quarter of an hour
-	$(BIN)/python -m contract_tests.mutation
+	$(BIN)/python -m contract_tests.measure.mutation
 
 .PHONY: contract-score
-contract-score: $(VENV)/workshop ## measure how good the tests are: score.json, and the table of README.md; half an hour
-	$(BIN)/python -m contract_tests.score
+contract-score: $(VENV)/workshop ## measure how good the tests are: measure/score.json, and the table of README.md; half an hour
+	$(BIN)/python -m contract_tests.measure.score
 
 # Of a pyenv the versions themselves: its shims say no to a version that is not switched on.
 PYENV_BINS = $(shell ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.*/bin 2>/dev/null | tr '\n' ':')
