@@ -28,7 +28,7 @@ WRAPPER = "wrapper/yandex_market_chat"
 MODULES = ("_answer", "_delivery", "_exchange", "_file", "_file_name", "_places", "_quota")
 #: The tests of these modules; the slower ones among the others would add minutes and notice nothing more.
 TESTS = (
-    *("answers", "corners", "delivery", "file_names", "files"),
+    *("answers", "connections", "delivery", "file_names", "files"),
     *("async_iterators", "files_that_change", "refused_files"),
     *("limits", "parallel", "repeats", "secrets", "sentences"),
 )
