@@ -99,7 +99,7 @@ def tests(folder: Path, wheel: Path) -> None:
         resolve = ("--resolution", DEPENDENCIES[which], "--python-version", version, "--no-header", "--no-annotate")
         runtime = run(UV, "pip", "compile", "--quiet", "pyproject.toml", "--all-extras", *resolve)
         free = set(re.findall(r"^([\w.-]+)==", runtime, re.MULTILINE))
-        locked = re.findall(r"^(([\w.-]+)==[^ ;\\]+)", (TOP / "locks" / "workshop.txt").read_text(), re.MULTILINE)
+        locked = re.findall(r"^(([\w.-]+)==[^ ;\\]+)", (TOP / "locks" / "dev.txt").read_text(), re.MULTILINE)
         (home / "pins.txt").write_text(runtime + "\n".join(pin for pin, name in locked if name not in free))
         complete = f"{wheel}[{','.join(EXTRAS)}]"
         python = environment(home / "venv", version, complete, "--group", "tests", "--constraint", home / "pins.txt")

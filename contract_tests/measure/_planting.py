@@ -49,7 +49,7 @@ def with_defect(defect: Defect, base: Path, to: Path) -> Path:
         programs = Path(sys.executable).parent
         # The environment of the project stands for the one that the copy would make for itself.
         done = subprocess.run(
-            ["make", "--silent", f"--old-file={programs.parent}/workshop", f"VENV={programs.parent}", "generate"],
+            ["make", "--silent", f"--old-file={programs.parent}/dev", f"VENV={programs.parent}", "generate"],
             cwd=to,
             env=os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
             capture_output=True,
