@@ -1,4 +1,4 @@
-"""The measure on trial: the catalogue fits the project, and whoever plants defects says what nobody noticed."""
+"""Tests of the measure: the catalogue fits the project, and a defect that no test notices is reported."""
 
 from __future__ import annotations
 

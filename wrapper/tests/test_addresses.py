@@ -1,4 +1,4 @@
-"""Where to, and whom to trust: arguments and environment, held to what can be used."""
+"""Where to, and whom to trust: arguments and environment, checked."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ HUGE = 10**5000
 
 
 def assert_no_client(colour: str, *words: str, **arguments: Any) -> InvalidRequestError:
-    """Hold a client to be refused with a sentence that has these words."""
+    """Check that a client is refused with a sentence that has these words."""
     with pytest.raises(InvalidRequestError) as caught:
         Chat(colour, **({"api_key": KEY} | arguments))
     error = caught.value

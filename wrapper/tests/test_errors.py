@@ -199,7 +199,7 @@ def test_a_raised_error_is_of_its_kind_says_enough_and_survives_a_pickle(
     assert ("Nobody" in fate) is isinstance(error, DeliveryUnknownError)
     what_happened, _, what_to_do = str(error).partition(fate)
     assert len(what_happened) > 10
-    # What an argument must be like is said in the reason itself.
+    # The reason itself says what an argument must be like.
     assert (len(what_to_do) > 10) is not isinstance(error, InvalidRequestError)
     assert str(error).isprintable()
     assert error.elapsed > 0
@@ -232,7 +232,7 @@ def test_sent_from_an_except_block_only_the_callers_own_exception_hangs_on_it(fa
     except LookupError:
         with pytest.raises(ChatError) as caught:
             failing()
-    # Python itself says "during handling of the above exception", which is true, and so to be left alone.
+    # Python itself says "during handling of the above exception", which is true, so it stays.
     assert caught.value.__cause__ is None
     assert caught.value.__context__ in (None, own)
     assert (own.__cause__, own.__context__) == (None, None)
