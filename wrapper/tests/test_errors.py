@@ -239,7 +239,7 @@ def test_sent_from_an_except_block_only_the_callers_own_exception_hangs_on_it(fa
     assert all(one is own or isinstance(one, ChatError) for one in kin(caught.value, []))
 
 
-def test_in_a_group_of_twenty_one_can_tell_which_file_it_was(colour: str, server: MockServer) -> None:
+def test_in_a_group_of_twenty_one_can_tell_which_file_it_was(mode: str, server: MockServer) -> None:
     statuses = [(400, 401, 403, 404, 500)[number % 5] for number in range(20)]
     for number, status in enumerate(statuses, 1):
         server.script_for(number, Answer(status))
@@ -257,7 +257,7 @@ def test_in_a_group_of_twenty_one_can_tell_which_file_it_was(colour: str, server
         async with AsyncChatClient(**settings) as client:
             return await asyncio.gather(*(client.send_file(**send) for send in sends), return_exceptions=True)
 
-    group = ExceptionGroup("twenty", in_threads() if colour == "sync" else asyncio.run(in_tasks()))
+    group = ExceptionGroup("twenty", in_threads() if mode == "sync" else asyncio.run(in_tasks()))
     found = [
         (error.chat_id, error.business_id, error.name, error.size, error.status_code)
         for error in group.exceptions
@@ -278,11 +278,9 @@ NO_URLS = ["http://999.1.1.1", "http://1.2.3.04", "http://127.0.0.1/" + "a" * 70
 
 @pytest.mark.parametrize("argument", ["base_url", "proxy"])
 @pytest.mark.parametrize("url", NO_URLS)
-def test_an_address_that_cannot_be_used_is_refused_here(
-    colour: str, server: MockServer, argument: str, url: str
-) -> None:
+def test_an_address_that_cannot_be_used_is_refused_here(mode: str, server: MockServer, argument: str, url: str) -> None:
     addresses = {"base_url": server.base_url, argument: url}
-    with pytest.raises(InvalidRequestError), Chat(colour, api_key=server.api_key, timeout=1.0, **addresses) as chat:
+    with pytest.raises(InvalidRequestError), Chat(mode, api_key=server.api_key, timeout=1.0, **addresses) as chat:
         chat.send(b"content")
 
 

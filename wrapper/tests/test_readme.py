@@ -80,11 +80,11 @@ def test_the_table_names_every_outcome() -> None:
 
 
 @pytest.mark.parametrize("name", HOW)
-def test_an_outcome_is_as_the_table_says(colour: str, server: MockServer, name: str) -> None:
+def test_an_outcome_is_as_the_table_says(mode: str, server: MockServer, name: str) -> None:
     _, fate, repeated = ROWS[name]
     given = {"base_url": server.base_url, "file": b"x"} | HOW[name](server)
     policy = RetryPolicy(attempts=2)
-    with Chat(colour, api_key=server.api_key, base_url=given.pop("base_url"), retry=policy) as chat:
+    with Chat(mode, api_key=server.api_key, base_url=given.pop("base_url"), retry=policy) as chat:
         if fate == "sent":
             assert isinstance(chat.send(**given), SentFile)
             return
