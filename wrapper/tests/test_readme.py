@@ -63,7 +63,7 @@ HOW: dict[str, Provoke] = {
     "ParallelLimitError": answer(420, example="parallel"),
     "QuotaExceededError": answer(420, example="resource", headers=SPENT),
     "RateLimitError": answer(420, body={"status": "ERROR"}),
-    "UnexpectedRefusalError": answer(302, off_contract=True, headers={"Location": "/elsewhere"}),
+    "UnexpectedRefusalError": answer(405, off_contract=True),
     "ConnectionLostError": fault("drop-after-body"),
     "ResponseTimeoutError": lambda server: (
         server.script(*[Fault(cut="silence", at="after-body")] * 2) or {"timeout": yandex_market_chat.Timeout(read=0.1)}

@@ -167,9 +167,8 @@ class Attempt:
             refused |= self.tunnel_response[9:10] not in (b"", b"2", b"5")
             if not refused:
                 return Failure(ConnectionFailedError._because(reason))
-            advice = "It would fail again: check the certificate (verify, SSL_CERT_FILE) or the proxy."
-            failed = ConnectionFailedError(f"{reason} The file was not sent. {advice}")
-            return Failure(failed, final=True)
+            advice = "It would fail again: check the certificate or the proxy first."
+            return Failure(ConnectionFailedError._because(reason, advice=advice, retryable=False), final=True)
         lost: DeliveryUnknownError
         if timed_out:
             bound = "the total time" if time.monotonic() >= self.deadline else "the time of one read or write"

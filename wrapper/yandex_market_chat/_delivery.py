@@ -145,7 +145,7 @@ def _final(unknown: errors.DeliveryUnknownError | None, last: errors.ChatError) 
 
 def _known_to_be_spent(quota: Quota | None) -> errors.ChatError:
     reason = "The hourly quota is spent, as an earlier response told; Market was not asked."
-    return errors.QuotaExceededError._because(reason, status_code=420, quota=quota, resets_at=quota and quota.resets_at)
+    return errors.QuotaExceededError._because(reason, status_code=420, quota=quota)
 
 
 def _sent(send: Send, answer: Answer, quota: Quota | None) -> SentFile:
