@@ -1,4 +1,4 @@
-# Every habit of the workshop is a target; each works from a fresh clone. `make` alone lists them.
+# Every habit is a target; each works from a fresh clone. `make` alone shows the ones that people need.
 
 PYTHON ?= python3
 # The order of the tests: the same every time, unless another is asked for (make test SEED=last, SEED=7).
@@ -32,84 +32,84 @@ $(BIN)/uv: locks/uv.txt
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement locks/uv.txt
 	@touch $@
 
-$(VENV)/workshop: $(BIN)/uv locks/workshop.txt pyproject.toml
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes locks/workshop.txt
+$(VENV)/dev: $(BIN)/uv locks/dev.txt pyproject.toml
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes locks/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/node: $(VENV)/workshop locks/node.txt locks/package.json locks/package-lock.json locks/.npmrc
+$(VENV)/node: $(VENV)/dev locks/node.txt locks/package.json locks/package-lock.json locks/.npmrc
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement locks/node.txt
 	cp locks/package.json locks/package-lock.json locks/.npmrc $(VENV)/
 	npm ci --silent --prefix $(VENV)
 	@touch $@
 
 .PHONY: setup
-setup: $(VENV)/workshop ## make the virtual environment (every other target does it by itself)
+setup: $(VENV)/dev ## make the virtual environment (every other target does it by itself)
 
 ## the two commands
 
 .PHONY: demo
-demo: $(VENV)/workshop ## start the mock server, send a real file, show what arrived
-	@$(BIN)/python wrapper/demo.py
+demo: $(VENV)/dev ## start the mock server, send a real file, show what arrived
+	@$(BIN)/python wrapper/scripts/demo.py
 
 .PHONY: test
-test: $(VENV)/workshop ## unit and end-to-end tests over real sockets
+test: $(VENV)/dev ## unit and end-to-end tests over real sockets
 	$(BIN)/pytest -n 2 --dist loadgroup --randomly-seed=$(SEED)
 
 .PHONY: coverage
-coverage: $(VENV)/workshop ## branch coverage of the wrapper's core and of batches, which is to be whole
+coverage: $(VENV)/dev ## branch coverage of the wrapper's core and of batches, which is to be whole
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -q --randomly-seed=$(SEED) wrapper/tests --ignore wrapper/tests/testing --ignore wrapper/tests/command
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 .PHONY: test-page
-test-page: $(VENV)/workshop ## the mock server's page in headless Chromium (Debian: apt-get install chromium)
+test-page: $(VENV)/dev ## the mock server's page in headless Chromium (Debian: apt-get install chromium)
 	$(BIN)/pytest -p no:schemathesis wrapper/tests/page/in_chromium.py
 
 .PHONY: test-schemathesis
-test-schemathesis: $(VENV)/workshop ## stock schemathesis against the mock server: 2 000 cases, all checks, a minute
+test-schemathesis: $(VENV)/dev ## stock schemathesis against the mock server: 2 000 cases, all checks, a minute
 	$(BIN)/python contract_tests/stock_schemathesis.py
 
 TORTURE_SEED := 1
 .PHONY: torture
-torture: $(VENV)/workshop ## 3 000 files, a server that fails, 50 kills: is the journal right? TORTURE_SEED=7 for others; a minute
-	$(BIN)/python wrapper/torture.py --seed $(TORTURE_SEED)
+torture: $(VENV)/dev ## 3 000 files, a server that fails, 50 kills: is the journal right? TORTURE_SEED=7 for others; a minute
+	$(BIN)/python wrapper/scripts/torture.py --seed $(TORTURE_SEED)
 
 .PHONY: test-durability
-test-durability: $(VENV)/workshop ## the journal is synced before a connection opens, as strace sees it (Debian: apt-get install strace)
-	$(BIN)/python wrapper/durability.py
+test-durability: $(VENV)/dev ## the journal is synced before a connection opens, as strace sees it (Debian: apt-get install strace)
+	$(BIN)/python wrapper/scripts/durability.py
 
 .PHONY: contract
-contract: $(VENV)/workshop ## contract, mock server, generated client and wrapper against each other; a part of `make test`
+contract: $(VENV)/dev ## contract, mock server, generated client and wrapper against each other; a part of `make test`
 	$(BIN)/pytest -n 2 --dist loadgroup --randomly-seed=$(SEED) contract_tests
 
 MINUTES := 30
 .PHONY: contract-deep
-contract-deep: $(VENV)/workshop ## the generated cases for long, at random: MINUTES=30, and DEEP_SEED=... of an earlier round
+contract-deep: $(VENV)/dev ## the generated cases for long, at random: MINUTES=30, and DEEP_SEED=... of an earlier round
 	$(BIN)/python -m contract_tests.deep $(MINUTES) $(DEEP_SEED)
 
 .PHONY: contract-live
-contract-live: $(VENV)/workshop ## try the vectors on the live service: contract_tests/README.md says what it needs
+contract-live: $(VENV)/dev ## try the vectors on the live service: contract_tests/README.md says what it needs
 	$(BIN)/python -m contract_tests.live $(LIVE)
 
 .PHONY: contract-mutants
-contract-mutants: $(VENV)/workshop ## plant each known defect in a throw-away copy: does its test fail? SAMPLE=12: some of them
-	$(BIN)/python -m contract_tests.mutants $(if $(SAMPLE),--sample $(SAMPLE))
+contract-mutants: $(VENV)/dev ## plant each known defect in a throw-away copy: does its test fail? SAMPLE=12: some of them
+	$(BIN)/python -m contract_tests.measure.mutants $(if $(SAMPLE),--sample $(SAMPLE))
 
 .PHONY: mutation
-mutation: $(VENV)/workshop ## a thousand mechanical mutants of what decides and of the file's preparation; a quarter of an hour
-	$(BIN)/python -m contract_tests.mutation
+mutation: $(VENV)/dev ## a thousand mechanical mutants of what decides and of the file's preparation; a quarter of an hour
+	$(BIN)/python -m contract_tests.measure.mutation
 
 .PHONY: contract-score
-contract-score: $(VENV)/workshop ## measure how good the tests are: score.json, and the table of README.md; half an hour
-	$(BIN)/python -m contract_tests.score
+contract-score: $(VENV)/dev ## measure how good the tests are: measure/score.json, and the table of README.md; half an hour
+	$(BIN)/python -m contract_tests.measure.score
 
 # Of a pyenv the versions themselves: its shims say no to a version that is not switched on.
 PYENV_BINS = $(shell ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.*/bin 2>/dev/null | tr '\n' ':')
 
 .PHONY: test-declared
-test-declared: $(VENV)/workshop ## the built wheel with its declared dependencies only, on each Python: import all, send
+test-declared: $(VENV)/dev ## the built wheel with its declared dependencies only, on each Python: import all, send
 	@PATH="$(PYENV_BINS)$$PATH" $(BIN)/python -m release.matrix declared
 
 .PHONY: test-matrix
@@ -118,13 +118,13 @@ test-matrix: test-declared ## tests of the built wheel on each Python, with the 
 
 ## the benchmark
 
-# Environments of their own: what the workshop has beside ours would be measured too (httpx imports click and rich).
-.bench/peer: $(VENV)/workshop locks/bench-peer.txt
+# Environments of their own: development tools would be measured too (httpx imports click and rich).
+.bench/peer: $(VENV)/dev locks/bench-peer.txt
 	$(BIN)/uv venv --quiet --clear --no-project --python $(BIN)/python .bench/peer
 	$(BIN)/uv pip install --quiet --compile-bytecode --python .bench/peer/bin/python --require-hashes --requirement locks/bench-peer.txt
 	@touch $@
 
-.bench/ours: $(VENV)/workshop locks/bench.txt
+.bench/ours: $(VENV)/dev locks/bench.txt
 	$(BIN)/uv venv --quiet --clear --no-project --python $(BIN)/python .bench/ours
 	$(BIN)/uv pip install --quiet --compile-bytecode --python .bench/ours/bin/python --require-hashes --requirement locks/bench.txt
 	@touch $@
@@ -141,43 +141,43 @@ bench: .bench/ours .bench/peer ## what a send costs, against others and its boun
 check: lint types check-generated lint-contract contract-diff api-diff core-size ## everything but the tests: style, types, generated, contract, what changed
 
 .PHONY: lint
-lint: $(VENV)/workshop ## style of the Python code
+lint: $(VENV)/dev ## style of the Python code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 .PHONY: format
-format: $(VENV)/workshop ## put the Python code into style
+format: $(VENV)/dev ## put the Python code into style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
 .PHONY: core-size
-core-size: $(VENV)/workshop ## has the core of the wrapper outgrown its room
-	@$(BIN)/python wrapper/core_size.py
+core-size: $(VENV)/dev ## has the core of the wrapper outgrown its room
+	@$(BIN)/python wrapper/scripts/core_size.py
 
 .PHONY: types
-types: $(VENV)/workshop $(VENV)/node ## mypy --strict over both packages, pyright on the wrapper
+types: $(VENV)/dev $(VENV)/node ## mypy --strict over both packages, pyright on the wrapper
 	$(BIN)/mypy
 	$(NODE_MODULES)/.bin/pyright --pythonpath $(BIN)/python
 
 .PHONY: lint-contract
-lint-contract: $(VENV)/workshop $(VENV)/node ## is the OpenAPI document valid and well made
+lint-contract: $(VENV)/dev $(VENV)/node ## is the OpenAPI document valid and well made
 	$(BIN)/openapi-spec-validator openapi/openapi.yaml
 	$(NODE_MODULES)/.bin/redocly lint openapi/openapi.yaml --config openapi/redocly.yaml
 
 .PHONY: contract-diff
-contract-diff: $(VENV)/workshop $(VENV)/node ## what changed in the contract since its release, and does info.version say so
+contract-diff: $(VENV)/dev $(VENV)/node ## what changed in the contract since its release, and does info.version say so
 	@$(BIN)/python -m release.contract_diff
 
 .PHONY: api-diff
-api-diff: $(VENV)/workshop ## what changed in the public interface since its release, and do version and changelog say so
+api-diff: $(VENV)/dev ## what changed in the public interface since its release, and do version and changelog say so
 	@$(BIN)/python -m release.api_diff
 
 .PHONY: upstream-diff
-upstream-diff: $(VENV)/workshop $(VENV)/node ## where the contract differs from a copy of Market's own: UPSTREAM=path/to/openapi.yaml
+upstream-diff: $(VENV)/dev $(VENV)/node ## where the contract differs from a copy of Market's own: UPSTREAM=path/to/openapi.yaml
 	@$(BIN)/python -m release.upstream_diff "$(UPSTREAM)"
 
 .PHONY: test-release
-test-release: $(VENV)/workshop $(VENV)/node ## the three comparisons above on trial
+test-release: $(VENV)/dev $(VENV)/node ## the three comparisons above on trial
 	$(BIN)/pytest -n 2 --randomly-seed=$(SEED) -p no:schemathesis release/tests
 
 ## the generated client
@@ -192,7 +192,7 @@ define generate-into
 endef
 
 .PHONY: generate
-generate: $(VENV)/workshop ## write the generated client from the contract
+generate: $(VENV)/dev ## write the generated client from the contract
 	$(call generate-into,.scratch)
 	@mkdir -p generated
 	@rm -rf generated/$(GENERATED)
@@ -200,7 +200,7 @@ generate: $(VENV)/workshop ## write the generated client from the contract
 	@rm -rf .scratch
 
 .PHONY: check-generated
-check-generated: $(VENV)/workshop ## is the generated client, byte for byte, what the contract gives
+check-generated: $(VENV)/dev ## is the generated client, byte for byte, what the contract gives
 	$(call generate-into,.scratch)
 	@diff -r -x __pycache__ generated .scratch || { \
 		echo "generated/ is not what openapi/ and generator-config.yaml give: run 'make generate', and never edit it by hand"; \
@@ -211,15 +211,15 @@ check-generated: $(VENV)/workshop ## is the generated client, byte for byte, wha
 ## a release
 
 .PHONY: drill
-drill: $(VENV)/workshop ## replay changes of API, generator and interface in a throw-away copy: which gate speaks
+drill: $(VENV)/dev ## replay changes of API, generator and interface in a throw-away copy: which gate speaks
 	@$(BIN)/python -m release.drill
 
 .PHONY: build
-build: $(VENV)/workshop ## wheel and sdist of the commit, with hashes and pins, into dist/
+build: $(VENV)/dev ## wheel and sdist of the commit, with hashes and pins, into dist/
 	@$(BIN)/python -m release.build
 
 .PHONY: release
-release: $(VENV)/workshop ## check everything, make the commit of a version, build it: VERSION=x.y.z; nothing is uploaded
+release: $(VENV)/dev ## check everything, make the commit of a version, build it: VERSION=x.y.z; nothing is uploaded
 	@$(BIN)/python -m release.release "$(VERSION)"
 
 ## the locks
@@ -228,7 +228,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 
 
 .PHONY: lock
 lock: $(VENV)/node ## move the pinned versions of all tools forward
-	$(COMPILE) pyproject.toml --extra cli --group workshop --output-file locks/workshop.txt
+	$(COMPILE) pyproject.toml --extra cli --group dev --output-file locks/dev.txt
 	$(COMPILE) pyproject.toml --group bench --output-file locks/bench.txt
 	$(COMPILE) --group bench-peer --output-file locks/bench-peer.txt
 	$(COMPILE) --group node --output-file locks/node.txt

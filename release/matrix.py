@@ -78,7 +78,7 @@ def declared(folder: Path, wheel: Path) -> None:
         python = environment(folder / f"declared-{version}", version, wheel)
         left_out = [name for names in EXTRAS.values() for name in names]
         told = run(python, "-I", "-W", "error", "-c", IMPORTS, *left_out)
-        run(python, "-I", "-W", "error", "wrapper/demo.py")
+        run(python, "-I", "-W", "error", "wrapper/scripts/demo.py")
         command = subprocess.run([python.with_name(COMMAND)], capture_output=True, text=True, check=False)
         if command.returncode != 2 or "[cli]" not in command.stderr:
             sys.exit(f"Python {version}: the command does not say which extra it needs: {command}")
@@ -99,7 +99,7 @@ def tests(folder: Path, wheel: Path) -> None:
         resolve = ("--resolution", DEPENDENCIES[which], "--python-version", version, "--no-header", "--no-annotate")
         runtime = run(UV, "pip", "compile", "--quiet", "pyproject.toml", "--all-extras", *resolve)
         free = set(re.findall(r"^([\w.-]+)==", runtime, re.MULTILINE))
-        locked = re.findall(r"^(([\w.-]+)==[^ ;\\]+)", (TOP / "locks" / "workshop.txt").read_text(), re.MULTILINE)
+        locked = re.findall(r"^(([\w.-]+)==[^ ;\\]+)", (TOP / "locks" / "dev.txt").read_text(), re.MULTILINE)
         (home / "pins.txt").write_text(runtime + "\n".join(pin for pin, name in locked if name not in free))
         complete = f"{wheel}[{','.join(EXTRAS)}]"
         python = environment(home / "venv", version, complete, "--group", "tests", "--constraint", home / "pins.txt")

@@ -163,7 +163,7 @@ def test_a_release_that_cannot_begin_says_why(tree: Path, prepare: Callable[[Pat
 
 
 def test_a_release_that_fails_on_the_way_leaves_all_as_it_was(tree: Path) -> None:
-    with (tree / "wrapper" / "demo.py").open("a", encoding="utf-8") as demo:
+    with (tree / "wrapper" / "scripts" / "demo.py").open("a", encoding="utf-8") as demo:
         demo.write("import os\n")  # not at the top, and not used
     commit(tree)
     told = release(tree, str(NEXT))

@@ -7,6 +7,7 @@ import builtins
 import copy
 import gc
 import pickle
+import time
 import tracemalloc
 import types
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from yandex_market_chat import (
     ServerError,
     UnclearResponseError,
 )
+from yandex_market_chat._send import Send
 from yandex_market_chat.testing import Answer, Fault, MockServer
 
 from .conftest import Chat
@@ -376,3 +378,12 @@ def test_no_type_of_httpx_is_public() -> None:
     for error in ERRORS:
         for value in attributes(error("text")).values():
             assert type(value).__module__.partition(".")[0] in ("builtins", "yandex_market_chat", types.__name__)
+
+
+def test_an_error_that_was_never_raised_is_completed_too() -> None:
+    error = ChatError("made by hand")
+    send = Send(time.monotonic)
+    send.business_id = 7
+    send.__exit__(ChatError, error, None)
+    assert error.business_id == 7
+    assert error.__traceback__ is None

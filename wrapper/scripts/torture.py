@@ -1,6 +1,6 @@
 """`make torture`: a batch is killed again and again while the mock server fails; then the server is the judge.
 
-    python wrapper/torture.py [--files 3000] [--businesses 5] [--kills 50] [--seed ...]
+    python wrapper/scripts/torture.py [--files 3000] [--businesses 5] [--kills 50] [--seed ...]
 
 The command runs as a process, killed with SIGKILL at random moments and started again. In the end what its report says
 is held against what arrived.

@@ -8,7 +8,7 @@ import tokenize
 from pathlib import Path
 
 MOST = 1840
-CORE = Path(__file__).parent / "yandex_market_chat"
+CORE = Path(__file__).parents[1] / "yandex_market_chat"
 NOT_CODE = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 
 
