@@ -1,0 +1,70 @@
+"""Which message of a chat belongs to which send, so that one message confirms one send."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+MOST = 10_000
+"""How many sends and messages are remembered; then the oldest are forgotten."""
+MARGIN = 10.0
+"""Seconds by which a send may have ended before an attempt and still be what its messages show."""
+
+
+class Kind(NamedTuple):
+    """What files must have in common to be taken for each other."""
+
+    business_id: int
+    chat_id: int
+    name: str
+    size: int
+
+
+class Claim:
+    """A send that is in flight, or that Market has confirmed: it accounts for one message."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.ended: float | None = None
+
+
+class Claims:
+    """What is known of the sends of a client."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._claims: OrderedDict[Claim, None] = OrderedDict()
+        self._taken: OrderedDict[tuple[int, int, int], None] = OrderedDict()
+
+    def begin(self, kind: Kind) -> Claim:
+        """Note a send that is in flight."""
+        claim = Claim(kind)
+        with self._lock:
+            self._claims[claim] = None
+        return claim
+
+    def end(self, claim: Claim, now: float, *, confirmed: bool) -> None:
+        """Note its end. One that was refused, or of which nobody knows, accounts for nothing any more."""
+        with self._lock:
+            claim.ended = now
+            if not confirmed:
+                self._claims.pop(claim, None)
+            elif len(self._claims) > MOST:
+                self._claims.popitem(last=False)
+
+    def take(self, kind: Kind, began: float, messages: Iterable[int]) -> int | None:
+        """Return the message that confirms an attempt which began at that moment, and give it to no other.
+
+        `messages` are those of such a file, the oldest first. None: others account for all of them.
+        """
+        with self._lock:
+            free = [each for each in messages if (kind.business_id, kind.chat_id, each) not in self._taken]
+            others = sum(
+                claim.kind == kind and (claim.ended is None or claim.ended >= began - MARGIN) for claim in self._claims
+            )
+            if len(free) <= others:
+                return None
+            self._taken[kind.business_id, kind.chat_id, free[others]] = None
+            if len(self._taken) > MOST:
+                self._taken.popitem(last=False)
+            return free[others]
