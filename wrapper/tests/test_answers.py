@@ -54,7 +54,7 @@ TREE: dict[int, type[ApiError]] = {
     401: AuthenticationError,
     403: AccessDeniedError,
     404: NotFoundError,
-    420: ParallelLimitError,  # for there is something left of the hourly allowance
+    420: ParallelLimitError,  # for there is something left of the hourly quota
 }
 WITHOUT_BODY = (204, 304)  # RFC 9110: whatever is sent, it is not a body
 FATES = {

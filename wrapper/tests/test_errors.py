@@ -7,6 +7,7 @@ import builtins
 import copy
 import gc
 import pickle
+import time
 import tracemalloc
 import types
 from collections.abc import Callable
@@ -38,6 +39,7 @@ from yandex_market_chat import (
 from yandex_market_chat._answer import Answer as Response
 from yandex_market_chat._answer import error_of
 from yandex_market_chat._headers import Headers
+from yandex_market_chat._send import Send
 from yandex_market_chat.testing import Answer, Fault, MockServer
 
 from .conftest import Chat
@@ -202,7 +204,7 @@ def test_a_raised_error_is_of_its_kind_says_enough_and_survives_a_pickle(
     assert ("Nobody" in fate) is isinstance(error, DeliveryUnknownError)
     what_happened, _, what_to_do = str(error).partition(fate)
     assert len(what_happened) > 10
-    # What an argument must be like is said in the reason itself.
+    # The reason itself says what an argument must be like.
     assert (len(what_to_do) > 10) is not isinstance(error, InvalidRequestError)
     assert str(error).isprintable()
     assert error.elapsed > 0
@@ -263,14 +265,14 @@ def test_sent_from_an_except_block_only_the_callers_own_exception_hangs_on_it(fa
     except LookupError:
         with pytest.raises(ChatError) as caught:
             failing()
-    # Python itself says "during handling of the above exception", which is true, and so to be left alone.
+    # Python itself says "during handling of the above exception", which is true, so it stays.
     assert caught.value.__cause__ is None
     assert caught.value.__context__ in (None, own)
     assert (own.__cause__, own.__context__) == (None, None)
     assert all(one is own or isinstance(one, ChatError) for one in kin(caught.value, []))
 
 
-def test_in_a_group_of_twenty_one_can_tell_which_file_it_was(colour: str, server: MockServer) -> None:
+def test_in_a_group_of_twenty_one_can_tell_which_file_it_was(mode: str, server: MockServer) -> None:
     statuses = [(400, 401, 403, 404, 500)[number % 5] for number in range(20)]
     for number, status in enumerate(statuses, 1):
         server.script_for(number, Answer(status))
@@ -288,7 +290,7 @@ def test_in_a_group_of_twenty_one_can_tell_which_file_it_was(colour: str, server
         async with AsyncChatClient(**settings) as client:
             return await asyncio.gather(*(client.send_file(**send) for send in sends), return_exceptions=True)
 
-    group = ExceptionGroup("twenty", in_threads() if colour == "sync" else asyncio.run(in_tasks()))
+    group = ExceptionGroup("twenty", in_threads() if mode == "sync" else asyncio.run(in_tasks()))
     found = [
         (error.chat_id, error.business_id, error.name, error.size, error.status_code)
         for error in group.exceptions
@@ -309,11 +311,9 @@ NO_URLS = ["http://999.1.1.1", "http://1.2.3.04", "http://127.0.0.1/" + "a" * 70
 
 @pytest.mark.parametrize("argument", ["base_url", "proxy"])
 @pytest.mark.parametrize("url", NO_URLS)
-def test_an_address_that_cannot_be_used_is_refused_here(
-    colour: str, server: MockServer, argument: str, url: str
-) -> None:
+def test_an_address_that_cannot_be_used_is_refused_here(mode: str, server: MockServer, argument: str, url: str) -> None:
     addresses = {"base_url": server.base_url, argument: url}
-    with pytest.raises(InvalidRequestError), Chat(colour, api_key=server.api_key, timeout=1.0, **addresses) as chat:
+    with pytest.raises(InvalidRequestError), Chat(mode, api_key=server.api_key, timeout=1.0, **addresses) as chat:
         chat.send(b"content")
 
 
@@ -409,3 +409,12 @@ def test_no_type_of_httpx_is_public() -> None:
     for error in ERRORS:
         for value in attributes(error("text")).values():
             assert type(value).__module__.partition(".")[0] in ("builtins", "yandex_market_chat", types.__name__)
+
+
+def test_an_error_that_was_never_raised_is_completed_too() -> None:
+    error = ChatError("made by hand")
+    send = Send(time.monotonic)
+    send.business_id = 7
+    send.__exit__(ChatError, error, None)
+    assert error.business_id == 7
+    assert error.__traceback__ is None

@@ -103,7 +103,7 @@ def test_statuses(send: Send, server: MockServer, file: Path) -> None:
     assert (lost.status, lost.out) == (4, "")
     assert "Check the chat before resending." in lost.err
     assert lost.err.count("\n") == 1
-    server.clock.set(datetime(2026, 1, 1, 12, 30, tzinfo=UTC))  # the allowance is renewed in half an hour
+    server.clock.set(datetime(2026, 1, 1, 12, 30, tzinfo=UTC))  # the quota is renewed in half an hour
     spent = send(file, "--json", "--timeout", "20").told
     assert (spent["error"], spent["outcome"]) == ("QuotaExceededError", "not sent")
     assert spent["resets_at"]
