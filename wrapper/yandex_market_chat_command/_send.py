@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from yandex_market_chat import ChatClient, ChatError, DeliveryUnknownError, InvalidRequestError, SentFile
-from yandex_market_chat._send import Send
 
 from ._client import client_arguments, error_facts, quota_facts, show_log
 from ._output import Status, finish, say, tell
@@ -43,7 +40,7 @@ def send_one(
     target = {"business_id": business_id, "chat_id": chat_id}
     content = sys.stdin.buffer if file == "-" else file
     # Whatever the locale takes the arguments for: names are UTF-8 on the wire.
-    name = os.fsencode(name or file).decode("utf-8", "replace")
+    name = os.fsencode(name or os.path.basename(file)).decode("utf-8", "replace")
     try:
         with ChatClient(**client_arguments(api_key_file, base_url, timeout)) as chat:
             if dry_run:
