@@ -5,6 +5,7 @@ from this record alone. Whatever else is true, a dependency that goes around our
 ends as unknown.
 """
 
+import math
 import ssl
 import time
 from collections.abc import Iterator, Sequence
@@ -57,10 +58,14 @@ class Attempt:
     _failure: Failure | None = None
     _broken = False
 
-    def __init__(self, credentials: Credentials, timeout: Timeout, deadline: float, peer: str) -> None:
+    def __init__(
+        self, credentials: Credentials, timeout: Timeout, deadline: float, peer: str, reserve: float, carries_file: bool
+    ) -> None:
         self._credentials = credentials
         self.timeout = timeout
         self.deadline = deadline
+        self._reserve = reserve
+        self._carries_file = carries_file
         self._peer = peer
         self._body = bytearray()
 
@@ -68,6 +73,11 @@ class Attempt:
     def may_have_started(self) -> bool:
         """Whether the request may be on its way: true unless the opposite is proven."""
         return self.handed_over and not (self.connect_asked and not self.request_started)
+
+    @property
+    def may_have_delivered(self) -> bool:
+        """Whether the file may be on its way."""
+        return self._carries_file and self.may_have_started
 
     def __enter__(self) -> Self:
         self.handed_over = True
@@ -106,6 +116,10 @@ class Attempt:
             raise TimeoutError("the total time of the send is up")
         return min(timeout, left / share)
 
+    def left(self, more: float = 0.0) -> float | None:
+        """Return the seconds that are left, and some more; None: there is no total."""
+        return self.deadline - time.monotonic() + more if self.deadline < math.inf else None
+
     def writing(self, data: bytes) -> None:
         """Record a write, before it begins."""
         if data:  # httpcore tells the end of a message by a write of nothing
@@ -115,7 +129,9 @@ class Attempt:
     def reading(self) -> float:
         """Record a read; return its time-out. The proxy's response to CONNECT belongs to making the connection."""
         self.request_started = not self.tunnelling
-        return self.timeout.connect if self.tunnelling else self.timeout.read
+        left = self.deadline - time.monotonic()
+        # What reading the response takes should leave time to look for the file, but half of the time is its own.
+        return self.timeout.connect if self.tunnelling else min(self.timeout.read, max(left - self._reserve, left / 2))
 
     def received(self, data: bytes) -> bytes:
         """Take in what was read, and hand it on."""

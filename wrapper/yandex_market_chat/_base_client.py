@@ -11,15 +11,17 @@ from inspect import iscoroutinefunction
 from weakref import WeakSet
 
 from ._attempt import Attempt
+from ._chats import Chats
+from ._claims import Claims
 from ._credentials import Credentials
-from ._delivery import Rules
-from ._errors import InvalidRequestError
+from ._errors import DeliveryUnknownError, InvalidRequestError
 from ._file import CheckedFile, File, FileLike, look_at, name_and_type
 from ._options import Options, RetryPolicy, Timeout, refuse
 from ._quota import Quota, Quotas
 from ._route import Route, renew_lock
 from ._send import Send, SentFile, log_safely
 from ._slots import Slots
+from ._steps import SEND_FILE, MakeRequest, Rules
 from ._version import __version__
 
 if typing.TYPE_CHECKING:
@@ -42,6 +44,7 @@ class BaseClient:
         base_url: str | None = None,
         timeout: Timeout | float = Timeout(),  # noqa: B008  frozen
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
+        confirm_unknown: float = 20.0,
         max_file_size: int = 5 * 1024 * 1024,
         max_parallel: int = 4,
         integration: str | None = None,
@@ -59,6 +62,8 @@ class BaseClient:
                 https://api.partner.market.yandex.net.
             timeout: a `Timeout`, or the total in seconds.
             retry: what is repeated without asking.
+            confirm_unknown: seconds for which the chat's history is read after an unknown outcome, within the total;
+                0: never. Whether reading it marks messages as read in the cabinet is not documented.
             max_file_size: in bytes. The documentation says "5 MB", and does not say which.
             max_parallel: requests at once per business (Market allows 4, over all clients of the cabinet). Businesses
                 do not wait for each other.
@@ -79,6 +84,7 @@ class BaseClient:
                 max_file_size=max_file_size,
                 max_parallel=max_parallel,
                 integration=integration,
+                confirm_unknown=confirm_unknown,
             )
             self._route = Route(base_url, proxy, verify)
             headers = {"Host": self._route.host} | _request_headers(self._options)
@@ -89,8 +95,15 @@ class BaseClient:
         del api_key, oauth_token, base_url, proxy
         if refused is not None:
             raise refused.with_traceback(None)
-        self._quotas = Quotas()
-        self._rules = Rules(self._options.retry, self._quotas, time.monotonic, lambda: datetime.now(UTC))
+        self._rules = Rules(
+            retry=self._options.retry,
+            quotas=Quotas(),
+            claims=Claims(),
+            chats=Chats(),
+            clock=time.monotonic,
+            utcnow=lambda: datetime.now(UTC),
+            confirm_unknown=self._options.confirm_unknown,
+        )
         self._closed = False
         self._slots = Slots(self._options.max_parallel)
         _clients.add(self)
@@ -100,7 +113,8 @@ class BaseClient:
         file: FileLike,
         *,
         business_id: int,
-        chat_id: int,
+        chat_id: int | None = None,
+        order_id: int | None = None,
         name: str | None = None,
         content_type: str | None = None,
         timeout: Timeout | float | None = None,
@@ -109,7 +123,8 @@ class BaseClient:
         """Send one file into the chat with a buyer, and return when Market has taken it.
 
         The content is read once, when a slot of the business is free; each attempt sends the same bytes from memory.
-        Repeated without asking is only what provably did not reach the chat (see `RetryPolicy`).
+        Repeated without asking is only what provably did not reach the chat (see `RetryPolicy`). After an unknown
+        outcome the chat's history is read: if it holds the file, the file was sent.
 
         Args:
             file: a path of a regular file; bytes, a bytearray or a memoryview; an open binary file, sent from its
@@ -117,7 +132,9 @@ class BaseClient:
                 client's `max_file_size`.
             business_id: the id of the business (the cabinet, `campaigns[].business.id` of `GET v2/campaigns`; not the
                 id of a campaign), from 1 to 2^63-1.
-            chat_id: the id of the chat, from 1 to 2^63-1.
+            chat_id: the id of the chat, from 1 to 2^63-1. Either this or `order_id`.
+            order_id: the id of the order whose chat it is, from 1 to 2^63-1. Its chat is opened first, once the file
+                has been read. Chats of returns cannot be opened by this client.
             name: the file name that the buyer sees. Default: that of the file. Control and direction-override
                 characters are left out, and it is shortened to 255 bytes of UTF-8; a file without a name gets one that
                 fits its type.
@@ -127,7 +144,8 @@ class BaseClient:
                 `AsyncChatClient` on the event loop. If it raises, that is logged once, and it is not called again.
 
         Returns:
-            The file as sent: Market responded 200 with `"status": "OK"`.
+            The file as sent: Market responded 200 with `"status": "OK"`, or the chat's history holds a file of this
+            name and size, posted by the shop's side since the attempt began.
 
         Raises:
             InvalidRequestError: an argument was refused here (for the file: InvalidFileError, EmptyFileError,
@@ -135,9 +153,59 @@ class BaseClient:
             OSError: the path is missing or forbidden. Nothing went out. What the file's own reader raises passes
                 through as well.
             NotSentError: the buyer did not receive the file: sending it again cannot deliver it twice.
-            DeliveryUnknownError: nobody can know whether the buyer received the file: check the chat before resending.
+            DeliveryUnknownError: nobody can know whether the buyer received the file, and the history does not show it:
+                check the chat before resending, or call `confirm` later.
 
         Source: https://yandex.ru/dev/market/partner-api/doc/ru/reference/chats/sendFileToChat
+        """
+        raise NotImplementedError
+
+    def open_chat(
+        self, *, business_id: int, order_id: int, timeout: Timeout | float | None = None
+    ) -> int | typing.Awaitable[int]:
+        """Return the id of the chat of an order: Market opens it if there is none yet.
+
+        Safe to repeat, so it is tried again after 5xx, lost connections and timeouts, too. The client remembers the
+        last 10 000 chats. What a buyer sees of a chat that stays empty is not documented.
+
+        Args:
+            business_id: as for `send_file`.
+            order_id: the id of the order, from 1 to 2^63-1.
+            timeout: a `Timeout`, or the total in seconds. Default: the client's.
+
+        Returns:
+            The id of the chat, for `chat_id`.
+
+        Raises:
+            InvalidRequestError: an argument was refused here. No request was made.
+            NotSentError: no chat was opened: Market refused (`NotFoundError`: it knows no such order), no connection
+                was made, the total passed, or else a `ChatNotOpenedError`.
+
+        Source: https://yandex.ru/dev/market/partner-api/doc/ru/reference/chats/createChat
+        """
+        raise NotImplementedError
+
+    def confirm(
+        self, error: DeliveryUnknownError, *, timeout: Timeout | float | None = None
+    ) -> SentFile | typing.Awaitable[SentFile | None] | None:
+        """Read the chat's history now, to settle a send that ended unknown.
+
+        Args:
+            error: what `send_file` raised, also one that was pickled. Its `business_id`, `chat_id`, `name`, `size` and
+                `since` say what is looked for.
+            timeout: a `Timeout`, or the total in seconds. Default: the client's.
+
+        Returns:
+            The file as sent, if the history holds a file of this name and size, posted by the shop's side since the
+            attempt began (less 300 s, for clocks that were set). None: it is not seen there, which proves nothing: a
+            message may lag or have been renamed. The history was read whole, and the error's `history_read_at` says
+            when.
+
+        Raises:
+            InvalidRequestError: an argument was refused here.
+            DeliveryUnknownError: the given error, if the history could not be read; its `later` says why.
+
+        Source: https://yandex.ru/dev/market/partner-api/doc/ru/reference/chats/getChatHistory
         """
         raise NotImplementedError
 
@@ -173,19 +241,31 @@ class BaseClient:
         Raises:
             InvalidRequestError: `business_id` is no valid id.
         """
-        return self._quotas.of(_checked_id("business_id", business_id))
+        return self._rules.quotas.of((SEND_FILE, _checked_id("business_id", business_id)))
 
     def _check_usable(self) -> None:
         if self._closed:
             refuse(f"This {type(self).__name__} is closed; make a new one.")
 
     def _begin(
-        self, send: Send, business_id: int, chat_id: int, timeout: Timeout | float | None, on_progress: Progress | None
+        self,
+        send: Send,
+        business_id: int,
+        timeout: Timeout | float | None,
+        *,
+        chat_id: int | None = None,
+        order_id: int | None = None,
+        on_progress: Progress | None = None,
     ) -> None:
         """Check what a send was told, but for the file."""
         self._check_usable()
         try:
-            send.chat_id = _checked_id("chat_id", chat_id)
+            if (chat_id is None) == (order_id is None):
+                refuse("Pass either chat_id or order_id.")
+            if chat_id is None:
+                send.order_id = _checked_id("order_id", order_id)
+            else:
+                send.chat_id = _checked_id("chat_id", chat_id)
         finally:  # so that the error about the one tells the other
             send.business_id = _checked_id("business_id", business_id)
         send.timeout = self._options.timeout.but(timeout)
@@ -203,13 +283,25 @@ class BaseClient:
         send.size = found.size or 0
         return found
 
-    def _new_attempt(self, send: Send, content: bytes) -> "tuple[Attempt, httpx.Request]":
-        """Return the record of an attempt, which is there before anything of the attempt is, and its request."""
-        from ._api import send_file_request  # when first needed: as long as all else of the import takes
+    def _begin_confirming(self, send: Send, error: object, timeout: Timeout | float | None) -> DeliveryUnknownError:
+        if not isinstance(error, DeliveryUnknownError) or not (error.chat_id and error.name and error.size):
+            refuse("error must be a DeliveryUnknownError of send_file, with business_id, chat_id, name and size.")
+        if error.since is None or error.since.tzinfo is None:
+            refuse("error.since must be the moment when the attempt began, with its time zone.")
+        self._begin(send, typing.cast(int, error.business_id), timeout, chat_id=error.chat_id)
+        send.name, send.size, send.content_type = error.name, error.size, error.content_type
+        send.order_id, send.attempts, send.unknown_attempts = error.order_id, error.attempts, 1
+        return error
 
-        send.attempt = Attempt(self._credentials, send.timeout, send.deadline, self._route.peer)
-        request = send_file_request(self._route.base_url, self._credentials.headers, send, content)
-        return send.attempt, request
+    def _new_attempt(self, send: Send, step: MakeRequest, content: bytes) -> "tuple[Attempt, httpx.Request]":
+        """Return the record of an attempt, which is there before anything of the attempt is, and its request."""
+        from ._api import request_of  # when first needed: as long as all else of the import takes
+
+        carries_file = step.operation == SEND_FILE
+        send.attempt = Attempt(
+            self._credentials, send.timeout, step.deadline, self._route.peer, step.reserve, carries_file
+        )
+        return send.attempt, request_of(step, self._route.base_url, self._credentials.headers, send, content)
 
     def __repr__(self) -> str:
         if not hasattr(self, "_closed"):  # shown in the traceback of a refused argument
@@ -225,7 +317,8 @@ def _begin_as_child() -> None:
     renew_lock()
     for client in list(_clients):
         client._slots = Slots(client._options.max_parallel)
-        client._quotas.renew_lock()
+        client._rules.quotas.renew_lock()
+        client._rules.claims.renew_lock()
 
 
 # Windows has it not: there nothing forks.

@@ -32,9 +32,13 @@ class Claims:
     """What is known of the sends of a client."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.renew_lock()
         self._claims: OrderedDict[Claim, None] = OrderedDict()
         self._taken: OrderedDict[tuple[int, int, int], None] = OrderedDict()
+
+    def renew_lock(self) -> None:
+        """Forget the lock, in a forked child: it may be held by a thread that only the parent has."""
+        self._lock = threading.Lock()
 
     def begin(self, kind: Kind) -> Claim:
         """Note a send that is in flight."""

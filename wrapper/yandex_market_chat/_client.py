@@ -2,16 +2,20 @@
 
 import time
 from contextlib import closing, suppress
-from typing import Self, cast
+from typing import Self, TypeVar, cast
 
 import httpx
 
 from ._base_client import BaseClient, Progress
-from ._delivery import Outcome, Pause, Step, TakeSlot, advance, deliver
+from ._delivery import confirm, deliver
+from ._errors import DeliveryUnknownError
 from ._file import CheckedFile, File, FileLike, checked_file
 from ._options import Timeout
 from ._send import Send, SentFile
 from ._slots import Slot
+from ._steps import MakeRequest, Outcome, Pause, Step, Steps, TakeSlot, advance, open_chat
+
+T = TypeVar("T")
 
 
 class ChatClient(BaseClient):
@@ -22,7 +26,8 @@ class ChatClient(BaseClient):
         file: FileLike,
         *,
         business_id: int,
-        chat_id: int,
+        chat_id: int | None = None,
+        order_id: int | None = None,
         name: str | None = None,
         content_type: str | None = None,
         timeout: Timeout | float | None = None,
@@ -30,18 +35,29 @@ class ChatClient(BaseClient):
     ) -> SentFile:
         # This frame stays in the traceback of an error; those below it, which hold the content of the file, do not.
         with Send(time.monotonic) as send:
-            self._begin(send, business_id, chat_id, timeout, on_progress)
-            return self._deliver(send, self._look_at(send, file, name, content_type))
+            self._begin(send, business_id, timeout, chat_id=chat_id, order_id=order_id, on_progress=on_progress)
+            found = self._look_at(send, file, name, content_type)
+            return self._run(send, deliver(send, self._rules, send.deadline), found)
+
+    def open_chat(self, *, business_id: int, order_id: int, timeout: Timeout | float | None = None) -> int:
+        with Send(time.monotonic, subject="chat") as send:
+            self._begin(send, business_id, timeout, order_id=order_id)
+            send.chat_id = self._run(send, open_chat(send, self._rules, send.deadline))
+            return send.chat_id
+
+    def confirm(self, error: DeliveryUnknownError, *, timeout: Timeout | float | None = None) -> SentFile | None:
+        with Send(time.monotonic, subject="") as send:
+            known = self._begin_confirming(send, error, timeout)
+            return self._run(send, confirm(send, known, self._rules, send.deadline))
 
     def check_file(self, file: FileLike, *, name: str | None = None, content_type: str | None = None) -> CheckedFile:
-        with Send(time.monotonic, silent=True) as send:
+        with Send(time.monotonic, subject="") as send:
             content = self._look_at(send, file, name, content_type).read(self._options.max_file_size)
             return checked_file(send.name, send.content_type, content)
 
-    def _deliver(self, send: Send, file: File) -> SentFile:
+    def _run(self, send: Send, steps: Steps[T], file: File | None = None) -> T:
         self._route.load()
         slots, slot, content = self._slots, Slot(), b""
-        steps = deliver(send, self._rules, send.deadline)
         outcome: Outcome | None = None
         try:
             while isinstance(step := advance(steps, outcome), Step):
@@ -51,25 +67,26 @@ class ChatClient(BaseClient):
                     if slot.ready is not None:
                         with suppress(TimeoutError):
                             slot.ready.result(send.left())
-                    if not content and send.left() != 0:
+                    if file is not None and send.left() != 0:
                         self._check_usable()
-                        content = file.read(self._options.max_file_size)
+                        content, file = file.read(self._options.max_file_size), None
                         send.size = len(content)
-                    continue
-                if not isinstance(step, Pause):
-                    outcome = self._attempt(send, content)
-                slots.release(send.business_id, slot)
-                if isinstance(step, Pause):
+                elif isinstance(step, Pause):
+                    slots.release(send.business_id, slot)
                     time.sleep(step.seconds)
+                else:
+                    outcome = self._attempt(send, step, content)
+                    slots.release(send.business_id, slot)
             return step
         finally:
             content = b""  # a frame lives as long as an error that somebody keeps
             slots.release(send.business_id, slot)
+            steps.close()
 
-    def _attempt(self, send: Send, content: bytes) -> Outcome:
+    def _attempt(self, send: Send, step: MakeRequest, content: bytes) -> Outcome:
         from ._network import Backend, Transport  # with httpcore, as httpx itself: when first needed
 
-        attempt, request = self._new_attempt(send, content)
+        attempt, request = self._new_attempt(send, step, content)
         with attempt, closing(Backend(attempt)) as backend:
             response = Transport(self._route, backend).handle_request(request)
             attempt.answered(response)

@@ -7,13 +7,25 @@ outcome is looked up in the chat's history: "it is there" proves that the file w
 from datetime import datetime, timedelta
 
 from . import _errors as errors
-from ._answer import Answer, error_of, is_sent
+from ._answer import Answer, is_sent
 from ._claims import Kind
 from ._history import PAGES, comparable, read_page
 from ._quota import Quota
 from ._send import Send, SentFile
-from ._steps import READ_HISTORY, SEND_FILE, MakeRequest, Rules, Steps, Stopped, ask, may_repeat, open_chat, pause_after
-from ._steps import when_allowed
+from ._steps import (
+    READ_HISTORY,
+    SEND_FILE,
+    MakeRequest,
+    Rules,
+    Steps,
+    Stopped,
+    ask,
+    may_repeat,
+    open_chat,
+    pause_after,
+    refusal_of,
+    when_allowed,
+)
 
 PRECISION = timedelta(seconds=5)
 """By how much the server's clocks may differ from each other, in whole seconds and otherwise."""
@@ -44,7 +56,7 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps[SentFile]:
         elif isinstance(outcome, Answer):
             if send.confirmed:
                 return _sent(send, quota, trace_id=outcome.headers.get("traceparent"))
-            last, final = error_of(outcome, quota, SEND_FILE), False
+            last, final = refusal_of(outcome, quota, SEND_FILE), False
         else:
             last, final = outcome.error, outcome.final
         send.attempt = None
@@ -58,7 +70,9 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps[SentFile]:
                     unknown.since, unknown.content_type = send.attempt_began_at, send.content_type
             if unknown is not None and (found := (yield from _settle(send, unknown, rules, deadline))) is not None:
                 return _sent(send, rules.quotas.of((SEND_FILE, send.business_id)), message_id=found)
-        repeats = rules.retry.resend_unknown if isinstance(last, errors.DeliveryUnknownError) else may_repeat(last, rules)
+        repeats = (
+            rules.retry.resend_unknown if isinstance(last, errors.DeliveryUnknownError) else may_repeat(last, rules)
+        )
         if final or send.attempts >= rules.retry.attempts or not repeats:
             if unknown is None or last is unknown:
                 raise last

@@ -9,6 +9,7 @@ ChatError
 │   │       ├── EmptyFileError
 │   │       └── FileTooLargeError
 │   ├── ConnectionFailedError       no connection was made, so no request
+│   ├── ChatNotOpenedError          the order's chat could not be opened
 │   └── WaitTimeoutError            time ran out before anything was in flight
 ├── DeliveryUnknownError            nobody can know whether the buyer received the file
 │   ├── ConnectionLostError         broken after the request was given to a connection
@@ -59,7 +60,9 @@ class ChatError(Exception):
     business_id: int | None = None
     """The business (cabinet) of the send; None if what was passed is not a valid id."""
     chat_id: int | None = None
-    """The chat of the send; None if what was passed is not a valid id."""
+    """The chat of the send; None if what was passed is not a valid id, or the chat of the order was not opened."""
+    order_id: int | None = None
+    """The order of the send, if the call named it."""
     name: str | None = None
     """The file name as sent; None if it was not known yet."""
     size: int | None = None
@@ -76,6 +79,8 @@ class ChatError(Exception):
     refused or the proxy said no for good.
     """
 
+    _reason: str = ""  # the first sentence of the text
+
     # What a caller reads after the reason: what it means for the file, and what to do. The command prints the same, so
     # no argument of a Python function is named.
     _fate: ClassVar[str] = ""
@@ -88,7 +93,7 @@ class ChatError(Exception):
         `known` are its attributes, as far as they are known here.
         """
         error = cls(" ".join(part for part in (reason, cls._fate, advice or cls._advice) if part))
-        vars(error).update(known)
+        vars(error).update(known, _reason=reason)
         return error
 
 
@@ -138,11 +143,28 @@ class WaitTimeoutError(NotSentError):
     _advice = "Send it again, with a longer timeout if this happens often."
 
 
+class ChatNotOpenedError(NotSentError):
+    """The chat of the order could not be opened, so the file was not sent.
+
+    The connection was lost, no response came, or it was a 5xx or names no chat. Retryable, unless the response would be
+    the same again.
+    """
+
+    _advice = "Opening a chat is safe to repeat."
+
+
 class DeliveryUnknownError(ChatError):
     """Nobody can know whether the buyer received the file: check the chat before resending."""
 
+    since: datetime | None = None
+    """When the first unknown attempt began, in UTC, by the clock of this machine."""
+    content_type: str = ""
+    """The type as sent."""
+    history_read_at: datetime | None = None
+    """When the chat's history was read whole, in UTC, without finding the file: which proves nothing. None: never."""
     later: ChatError | None = None
-    """The failure of a later attempt, if there was one; it cannot undo that this one may have arrived."""
+    """The failure of a later attempt, or of reading the history for `confirm`; it cannot undo that this one may have
+    arrived."""
 
     _fate = "Nobody can know whether the buyer received the file."
     _advice = "Check the chat before resending."
@@ -230,6 +252,8 @@ class QuotaExceededError(RateLimitError):
 
     resets_at: datetime | None = None
     """When the quota is renewed, in UTC, according to Market."""
+    operation: str | None = None
+    """Whose quota it is, by its name in the API documentation: "sendFileToChat" or "createChat"."""
 
     _advice = "Send it again when the quota has been renewed."
 

@@ -1,4 +1,4 @@
-"""A chat's history: what is read of it, and what that says of a file. Only ids, times, senders, names and sizes are kept.
+"""A chat's history, and what it says of a file. Only ids, times, senders, names and sizes of it are kept.
 
 "It is there" can be proven by it, "it is not there" never: messages may lag, be renamed or be recompressed.
 """
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ._answer import Answer
 from ._quota import moment
 
-LIMIT = 50
+PAGE_LIMIT = 50
 """Messages a page: of a hundred long ones not all might be kept."""
 PAGES = 20
 """How many are read at most."""

@@ -140,7 +140,7 @@ def ask(
                 return found
             # What a history holds is the buyer's: nothing of it stays in an error.
             outcome = outcome._replace(body=b"") if step.operation == READ_HISTORY else outcome
-            last, final = error_of(outcome, quota, step.operation), False
+            last, final = refusal_of(outcome, quota, step.operation), False
         if final or not (isinstance(last, _LATER) or may_repeat(last, rules)):
             break
         resume = rules.clock() + pause_after(attempts, rules.jitter())
@@ -162,6 +162,14 @@ def open_chat(send: Send, rules: Rules, deadline: float) -> Steps[int]:
         raise found
     reason = f"The chat of order {send.order_id} could not be opened. {found._reason}"
     raise errors.ChatNotOpenedError._because(reason, retryable=found.retryable or isinstance(found, _LATER))
+
+
+def refusal_of(answer: Answer, quota: Quota | None, operation: str) -> errors.ApiError:
+    """Return the error that an answer other than the documented OK stands for."""
+    error = error_of(answer, quota)
+    if isinstance(error, errors.QuotaExceededError):
+        error.operation = operation
+    return error
 
 
 def may_repeat(error: errors.ChatError, rules: Rules) -> bool:
