@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import ssl
-import time
 from collections.abc import Callable
 
 import httpx
 import pytest
 
-from yandex_market_chat import Timeout, _exchange
+from yandex_market_chat import Timeout, _attempt
 from yandex_market_chat._answer import Answer, error_of, printable, read_errors
+from yandex_market_chat._attempt import Attempt, Failure
 from yandex_market_chat._credentials import Credentials
-from yandex_market_chat._exchange import Exchange, Failure
 from yandex_market_chat._headers import Headers
 
 NOT_SENT = "The file was not sent."
@@ -32,11 +31,16 @@ def while_handling(error: Exception, context: Exception) -> Exception:
     return error
 
 
-def failure_of(error: Exception, *, begun: bool, deadline: float = 1e18) -> Failure:
-    with Exchange(Credentials("ACMA:key", None, None, {}), Timeout(), deadline) as exchange:
-        exchange.begun = begun
+def recorded(deadline: float = 1e18, *, started: bool) -> Attempt:
+    attempt = Attempt(Credentials("ACMA:key", None, None, {}), Timeout(), deadline, "market:443")
+    attempt.connect_asked, attempt.request_started = True, started
+    return attempt
+
+
+def failure_of(error: Exception, *, started: bool, deadline: float = 1e18) -> Failure:
+    with recorded(deadline, started=started) as attempt:
         raise error
-    outcome = exchange.outcome()
+    outcome = attempt.outcome()
     assert isinstance(outcome, Failure)
     return outcome
 
@@ -53,38 +57,56 @@ def failure_of(error: Exception, *, begun: bool, deadline: float = 1e18) -> Fail
     ],
     ids=["its own text", "a timeout", "that of its cause", "that of its context", "none anywhere", "none at all"],
 )
-@pytest.mark.parametrize("begun", [False, True], ids=["not begun", "begun"])
+@pytest.mark.parametrize("started", [False, True], ids=["not started", "started"])
 def test_a_failure_tells_its_class_and_the_first_text_of_its_chain(
-    make: Callable[[], Exception], text: str, begun: bool
+    make: Callable[[], Exception], text: str, started: bool
 ) -> None:
-    failure = failure_of(make(), begun=begun)
-    if not begun:
-        assert str(failure.error) == f"No connection was made ({text}). {NOT_SENT} {AGAIN}"
+    failure = failure_of(make(), started=started)
+    if not started:
+        assert str(failure.error) == f"No connection to market:443 was made ({text}). {NOT_SENT} {AGAIN}"
     elif "Timeout" in text:
-        words = f"No complete answer came within the time of one read or write ({text})."
+        words = f"No complete response came within the time of one read or write ({text})."
         assert str(failure.error) == f"{words} {UNKNOWN}"
     else:
         assert str(failure.error) == f"The connection broke after the request had been begun ({text}). {UNKNOWN}"
     assert failure.final is False
 
 
-@pytest.mark.parametrize("make", [httpx.ProxyError, ssl.SSLCertVerificationError])
 @pytest.mark.parametrize("how", [caused, while_handling])
-def test_a_refusal_that_would_come_again_says_what_to_check(
-    make: type[Exception], how: Callable[[Exception, Exception], Exception]
-) -> None:
-    failure = failure_of(how(httpx.ConnectError("refused"), make("no")), begun=False)
-    assert str(failure.error) == f"No connection was made (ConnectError: refused). {NOT_SENT} {REFUSED}"
+def test_a_refused_certificate_would_be_refused_again(how: Callable[[Exception, Exception], Exception]) -> None:
+    failure = failure_of(how(httpx.ConnectError("refused"), ssl.SSLCertVerificationError("no")), started=False)
+    assert str(failure.error) == f"No connection to market:443 was made (ConnectError: refused). {NOT_SENT} {REFUSED}"
     assert failure.final is True
+
+
+@pytest.mark.parametrize(
+    ("response", "final"),
+    [
+        (b"HTTP/1.1 407", True),
+        (b"HTTP/1.1 403", True),
+        (b"HTTP/1.0 302", True),
+        (b"HTTP/1.1 502", False),
+        (b"HTTP/1.1 200", False),
+        (b"", False),
+    ],
+)
+def test_a_proxy_that_says_no_would_say_it_again(response: bytes, final: bool) -> None:
+    with recorded(started=False) as attempt:
+        attempt.tunnel_response = response
+        raise httpx.ProxyError("refused")
+    failure = attempt.outcome()
+    assert isinstance(failure, Failure)
+    assert str(failure.error).endswith(REFUSED if final else AGAIN)
+    assert failure.final is final
 
 
 @pytest.mark.parametrize(
     ("now", "bound"), [(99.9, "the time of one read or write"), (100.0, "the total time"), (100.1, "the total time")]
 )
 def test_a_timeout_tells_which_bound_was_met(monkeypatch: pytest.MonkeyPatch, now: float, bound: str) -> None:
-    monkeypatch.setattr(_exchange.time, "monotonic", lambda: now)
-    failure = failure_of(httpx.ReadTimeout(""), begun=True, deadline=100.0)
-    assert str(failure.error) == f"No complete answer came within {bound} (ReadTimeout). {UNKNOWN}"
+    monkeypatch.setattr(_attempt.time, "monotonic", lambda: now)
+    failure = failure_of(httpx.ReadTimeout(""), started=True, deadline=100.0)
+    assert str(failure.error) == f"No complete response came within {bound} (ReadTimeout). {UNKNOWN}"
 
 
 def said(status: int, *errors: tuple[str, str], trace_id: str | None = None) -> str:
@@ -136,7 +158,7 @@ def test_what_comes_from_elsewhere_is_one_short_line(text: str, shown: str) -> N
 
 
 def test_a_2xx_after_a_failed_write_is_a_lost_connection() -> None:
-    exchange = Exchange(Credentials("ACMA:key", None, None, {}), Timeout(), time.monotonic() + 5)
-    exchange.begun = exchange.cut = exchange.heard = True
-    exchange._status = 200
-    assert "before the whole of it could be written" in str(exchange.outcome().error)  # type: ignore[union-attr]
+    attempt = recorded(started=True)
+    attempt.write_failed = True
+    attempt.answered(httpx.Response(200))
+    assert "before the whole of it could be written" in str(attempt.outcome().error)  # type: ignore[union-attr]
