@@ -81,7 +81,7 @@ def raw() -> Iterator[Callable[[Handler], str]]:
 
 
 @pytest.mark.parametrize("second", [OK, REFUSED], ids=["an OK", "a refusal"])
-def test_a_second_answer_is_nothing_to_the_next_send(colour: str, raw: Callable[[Handler], str], second: bytes) -> None:
+def test_a_second_answer_is_nothing_to_the_next_send(mode: str, raw: Callable[[Handler], str], second: bytes) -> None:
     requests: list[bytes] = []
 
     def two_answers(connection: socket.socket) -> None:
@@ -89,14 +89,14 @@ def test_a_second_answer_is_nothing_to_the_next_send(colour: str, raw: Callable[
         # What the second request is answered by itself is neither of the two.
         connection.sendall(OK + second if len(requests) == 1 else UNAUTHORIZED)
 
-    with Chat(colour, api_key=KEY, base_url=raw(two_answers), timeout=5.0) as chat:
+    with Chat(mode, api_key=KEY, base_url=raw(two_answers), timeout=5.0) as chat:
         assert isinstance(chat.send(b"1"), SentFile)
         with pytest.raises(AuthenticationError):
             chat.send(b"2")
     assert len(requests) == 2
 
 
-def test_of_an_answer_without_end_little_more_is_read_than_is_kept(colour: str, raw: Callable[[Handler], str]) -> None:
+def test_of_an_answer_without_end_little_more_is_read_than_is_kept(mode: str, raw: Callable[[Handler], str]) -> None:
     read = threading.Event()
     everything = 64 * MEBIBYTE  # many times what is kept, and what the system holds on its way
 
@@ -105,7 +105,7 @@ def test_of_an_answer_without_end_little_more_is_read_than_is_kept(colour: str, 
         connection.sendall(b"HTTP/1.1 500 X\r\n\r\n" + bytes(everything))
         read.set()
 
-    with Chat(colour, api_key=KEY, base_url=raw(without_end), timeout=30.0) as chat:
+    with Chat(mode, api_key=KEY, base_url=raw(without_end), timeout=30.0) as chat:
         with pytest.raises(ServerError) as caught:
             chat.send(b"1")
         assert (len(caught.value.body), caught.value.body_truncated) == (MEBIBYTE, True)
@@ -121,7 +121,7 @@ def test_of_an_answer_without_end_little_more_is_read_than_is_kept(colour: str, 
     ids=["tiny chunks", "many interim answers"],
 )
 def test_an_answer_in_countless_pieces_does_not_outlive_the_total(
-    colour: str, raw: Callable[[Handler], str], answer: bytes
+    mode: str, raw: Callable[[Handler], str], answer: bytes
 ) -> None:
     ended = threading.Event()
 
@@ -131,7 +131,7 @@ def test_an_answer_in_countless_pieces_does_not_outlive_the_total(
         ended.wait(5)
 
     with (
-        Chat(colour, api_key=KEY, base_url=raw(endless), timeout=0.5, retry=RetryPolicy(attempts=1)) as chat,
+        Chat(mode, api_key=KEY, base_url=raw(endless), timeout=0.5, retry=RetryPolicy(attempts=1)) as chat,
         pytest.raises((AuthenticationError, DeliveryUnknownError)) as caught,
     ):
         chat.send(b"x")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from yandex_market_chat import ChatClient, ChatError, DeliveryUnknownError, InvalidRequestError, SentFile
-from yandex_market_chat._send import Send
 
 from ._client import client_arguments, error_facts, quota_facts, show_log
 from ._output import Status, finish, say, tell
