@@ -22,7 +22,7 @@ DETAILED = [way for way in ways(OPERATIONS, "generated") if way.values[1].endswi
 # Long enough for the slowest scenario that does end, but for the one that is meant to outlast patience.
 _PATIENCE = Timeout(total=None, connect=2.0, write=2.0, read=0.4)
 
-#: What a scenario comes to. One that is not listed must keep to the promise all the same.
+#: The outcome of each scenario. One that is not listed must still keep the promise.
 MEANINGS: dict[str, type | tuple[type, ...]] = {
     "late-answer": SentFile,
     "dripped-answer": SentFile,

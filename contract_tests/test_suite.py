@@ -1,4 +1,4 @@
-"""The suite on trial: it fails, and does not skip, when it should."""
+"""Tests of the suite itself: it fails, and does not skip, when it should."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_no_test_can_reach_the_servers_of_the_contract() -> None:
             assert host not in file.read_text(encoding="utf-8"), f"{file.name} names {host}"
 
 
-def test_the_guard_stops_whoever_wants_to_leave() -> None:
+def test_the_guard_stops_connections_to_other_machines() -> None:
     with pytest.raises(AssertionError, match="leave this machine"), socket.socket() as outside:
         outside.connect(("192.0.2.1", 443))  # TEST-NET-1: nobody's
     with pytest.raises(AssertionError, match="leave this machine"):

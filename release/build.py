@@ -25,7 +25,7 @@ PINS = {"requirements-pin.txt": "yandex-market-chat", "requirements-pin-cli.txt"
 
 
 def archive(folder: Path, umask: int) -> Path:
-    """Lay the commit out in a folder, build it there, and return where wheel and sdist are."""
+    """Check the commit out in a directory, build it there; return the directory of wheel and sdist."""
     folder.mkdir()
     tree, out = folder / "tree", folder / "out"
     tree.mkdir()
@@ -39,7 +39,7 @@ def archive(folder: Path, umask: int) -> Path:
 
 
 def pins(folder: Path, name: str) -> str:
-    """Return the requirements that pin what was built into that folder, under that name, and its whole closure."""
+    """Return the requirements that pin what was built into that directory, under that name, and its whole closure."""
     tree = folder.parent / "tree"
     locked = (tree / "locks" / "dev.txt").read_text(encoding="utf-8")
     constraints = folder.parent / "constraints.txt"
@@ -60,7 +60,7 @@ def digest(file: Path) -> str:
 
 
 def install(folder: Path, file: str) -> None:
-    """Install what was built by its pins, with plain pip, as those do who pin; send files with it."""
+    """Install what was built by its pins, with plain pip, as users who pin do; send files with it."""
     with tempfile.TemporaryDirectory() as name:
         python = Path(name) / "venv" / "bin" / "python"
         run(sys.executable, "-m", "venv", python.parents[1])

@@ -42,7 +42,7 @@ def copy(to: Path) -> Path:
 
 
 def with_defect(defect: Defect, base: Path, to: Path) -> Path:
-    """Copy a copy and plant the defect in it; what is made from the contract is made anew."""
+    """Copy a copy and plant the defect in it; what is generated from the contract is generated again."""
     shutil.copytree(base, to)
     defect.plant(to)
     if defect.file.startswith("openapi/"):

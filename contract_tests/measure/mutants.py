@@ -1,10 +1,10 @@
-"""Plants each defect of the catalogue in a throw-away copy and looks whether a test notices: `make contract-mutants`.
+"""Plants each defect of the catalogue in a throw-away copy and checks that a test notices: `make contract-mutants`.
 
     python -m contract_tests.measure.mutants [--sample 12] [--catalogue FILE ...] [--only TEXT] [--rest TEST ...]
         [--json FILE]
 
 The test that the catalogue names is run first; if it passes, all others. A defect is killed only if that test fails:
-one that only other tests notice, or that stops pytest from running, is said to be so, and the status is 1.
+one that only other tests notice, or that stops pytest from running, is reported, and the status is 1.
 """
 
 from __future__ import annotations

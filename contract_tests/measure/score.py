@@ -2,7 +2,7 @@
 
     python -m contract_tests.measure.score [--table]
 
-Every figure is that of a run which was made for it, on the commit that is named; `--table` only writes the table anew.
+Every figure comes from a run made for it, on the named commit; `--table` only rewrites the table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How many lines the wrapper's core has, without blanks, comments and docstrings; fails when it outgrows its room."""
+"""`make core-size`: code lines of the core, without blanks, comments and docstrings; fails above the ceiling."""
 
 from __future__ import annotations
 
