@@ -76,7 +76,8 @@ def _check_generated(act: Act, status: int, body: bytes) -> None:
     if parsed is None:
         return
     if status == 200:
-        assert (parsed.status == "OK") == says_ok(status, body)
+        # Python's own reading of a name that is given twice, and of NaN; the wrapper is stricter.
+        assert (parsed.status == "OK") == (json.loads(body)["status"] == "OK")
 
 
 def rendered(value: Any, schema: Mapping[str, Any]) -> Any:

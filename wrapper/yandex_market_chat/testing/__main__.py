@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 
+from ._output import Output
 from ._scenarios import SCENARIOS
 from ._server import MockServer
 
@@ -42,15 +43,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--api-key", metavar="KEY", help="the key that is taken (a made-up one)")
     parser.add_argument("--businesses", type=_ids, metavar="1,2", help="businesses that exist (all)")
     parser.add_argument("--chats", type=_ids, metavar="3,4", help="chats that exist (all)")
+    parser.add_argument("--strict", action="store_true", help="refuse also what receivers ignore, such as filename*")
     parser.add_argument("--limits", action="store_true", help="hold Market's limits: at once, and in an hour")
     options = parser.parse_args(arguments)
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    # A name that the terminal cannot show must not cost the line.
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # TextIO lacks what stdout has
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
+    output = Output()
+    handler = logging.StreamHandler(output)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=[handler])
     try:
         server = MockServer(
             options.host,
@@ -60,6 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
             chats=options.chats,
             scenario=options.scenario,
             limits=options.limits,
+            strict=options.strict,
         )
         server.start()
     except OSError as error:
@@ -70,12 +73,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     try:
-        print(f"Address: {server.base_url}")
-        print(f"API key: {server.api_key}")
-        print(f"Inspection: {server.inspection_url}", flush=True)
+        print(f"Address: {server.base_url}", file=output)
+        print(f"API key: {server.api_key}", file=output)
+        print(f"Inspection: {server.inspection_url}", file=output)
         stop.wait()
     finally:
         server.stop()
+        output.drain()
     return 0
 
 

@@ -11,18 +11,11 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import unquote, unquote_plus
 
-from ._contract import BearerScheme, Contract, Form, KeyScheme, Operation, Parameter
+from ._contract import BearerScheme, Contract, Form, KeyScheme, Operation
 from ._credentials import API_KEY, BEARER_TOKEN, Headers
 from ._multipart import MultipartError, Part, boundary_of, parse_media_type, parse_multipart
-from ._schema import bounds
-
-# No sign, no leading zero, no digit but ASCII's, nothing around it: how a client writes a number, not what some server
-# would put up with.
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
-# No bound in the contract has more digits.
-_MOST_DIGITS: Final = 40
+from ._parameters import arguments_of
 
 #: The `code` of the refusals that are documented for the API as a whole; the others have theirs in the contract.
 _CODES: Final = {405: "METHOD_NOT_ALLOWED", 415: "UNSUPPORTED_MEDIA_TYPE"}
@@ -51,7 +44,8 @@ class Refusal(Exception):  # noqa: N818 - it is what to answer, not something th
 class Policy:
     """Who may do what: the credentials that are taken, and the businesses and chats that exist (None: all do).
 
-    Credentials come with their scopes; None: with all of them.
+    Credentials come with their scopes; None: with all of them. `strict`: a form has nothing either that every receiver
+    ignores.
     """
 
     api_keys: Mapping[str, Collection[str] | None]
@@ -59,6 +53,7 @@ class Policy:
     businesses: Collection[int] | None = None
     chats: Collection[int] | None = None
     revoked: set[str] = field(default_factory=set)
+    strict: bool = False
 
     def without_secrets(self, text: str) -> str:
         """Return the text without credentials, which may have been sent where they do not belong."""
@@ -73,7 +68,7 @@ class Call:
     """The head of a valid request, understood: the operation and its parameters."""
 
     operation: Operation
-    arguments: Mapping[str, int | str]
+    arguments: Mapping[str, object]
 
 
 def split_target(target: str) -> tuple[str, str]:
@@ -93,7 +88,10 @@ def check_head(contract: Contract, policy: Policy, method: str, target: str, hea
         allowed = ", ".join(candidate.method for candidate in operations)
         raise Refusal(405, f"the method of this path is {allowed}", (("Allow", allowed),))
     bearer = _check_credentials(operation, policy, headers)
-    arguments = _arguments(operation, path, query, headers)
+    try:
+        arguments = arguments_of(contract, operation, path, query, headers)
+    except ValueError as error:
+        raise Refusal(400, str(error)) from None
     business = arguments.get("businessId")
     # Documented in words only, for OAuth: the header is optional, but must not contradict the path.
     if bearer and any(value != str(business) for value in headers.values("X-Business-Id")):
@@ -105,7 +103,7 @@ def check_head(contract: Contract, policy: Policy, method: str, target: str, hea
     return Call(operation, arguments)
 
 
-def check_body(call: Call, headers: Headers, body: bytes) -> tuple[Part, ...]:
+def check_body(call: Call, policy: Policy, headers: Headers, body: bytes) -> tuple[Part, ...]:
     """Return the parts of the form in the body, if they are as the contract demands; raise Refusal."""
     form = call.operation.form
     if form is None:
@@ -114,7 +112,7 @@ def check_body(call: Call, headers: Headers, body: bytes) -> tuple[Part, ...]:
         return ()
     boundary = _boundary(form, headers)
     try:
-        parts = parse_multipart(body, boundary)
+        parts = parse_multipart(body, boundary, strict=policy.strict)
     except MultipartError as error:
         raise Refusal(400, f"broken multipart: {error}") from None
     problem = _form_problem(form, parts)
@@ -123,16 +121,6 @@ def check_body(call: Call, headers: Headers, body: bytes) -> tuple[Part, ...]:
         refusal.parts = parts
         raise refusal
     return parts
-
-
-def glimpse(contract: Contract, path: str, query: str, name: str) -> int | None:
-    """Return an integer parameter of a request that nobody has checked yet, if it is there and legible."""
-    values = _query_values(query, name)
-    for operation in contract.at(path):
-        found = operation.pattern.fullmatch(path)
-        in_path = found.groupdict() if found else {}
-        values += [in_path[name]] if name in in_path else []
-    return int(values[0][:_MOST_DIGITS]) if values and _is_integer(values[0]) else None
 
 
 def error_body(contract: Contract, refusal: Refusal) -> dict[str, object]:
@@ -205,50 +193,6 @@ def _refuse_scope(what: str, given: Collection[str] | None, needed: tuple[str, .
 
 def _among(value: str, known: Collection[str]) -> bool:
     return any(hmac.compare_digest(value.encode(), candidate.encode()) for candidate in known)
-
-
-def _arguments(operation: Operation, path: str, query: str, headers: Headers) -> dict[str, int | str]:
-    found = operation.pattern.fullmatch(path)
-    in_path = found.groupdict() if found else {}
-    arguments: dict[str, int | str] = {}
-    for parameter in operation.parameters:
-        name = parameter.name
-        if parameter.location == "path":
-            values = [unquote(in_path[name], errors="surrogateescape")]
-        elif parameter.location == "query":
-            values = _query_values(query, name)
-        else:
-            values = headers.values(name)
-        if len(values) > 1:
-            raise Refusal(400, f"{name} was given more than once")
-        if values:
-            arguments[name] = _value(parameter, values[0])
-        elif parameter.required:
-            raise Refusal(400, f"{name} is missing")
-    return arguments
-
-
-def _query_values(query: str, name: str) -> list[str]:
-    pairs = (pair.partition("=") for pair in query.split("&"))
-    return [unquote_plus(value, errors="surrogateescape") for key, _, value in pairs if unquote_plus(key) == name]
-
-
-def _value(parameter: Parameter, text: str) -> int | str:
-    if parameter.schema.get("type") != "integer":
-        return text
-    if not _is_integer(text):
-        raise Refusal(400, f"{parameter.name} is not a plain decimal integer")
-    value = int(text[:_MOST_DIGITS])
-    least, greatest = bounds(parameter.schema)
-    if least is not None and value < least:
-        raise Refusal(400, f"{parameter.name} is below {least}")
-    if greatest is not None and value > greatest:
-        raise Refusal(400, f"{parameter.name} is beyond {greatest}")
-    return value
-
-
-def _is_integer(text: str) -> bool:
-    return _INTEGER.fullmatch(text) is not None
 
 
 def _boundary(form: Form, headers: Headers) -> bytes:

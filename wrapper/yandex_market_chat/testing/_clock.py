@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+
+if sys.platform == "win32":
+    real_monotonic = time.monotonic
+else:
+    # What freezes time for a test replaces `time.monotonic`, and may have done so before this module is imported.
+    _gettime, _MONOTONIC = time.clock_gettime, time.CLOCK_MONOTONIC
+
+    def real_monotonic() -> float:
+        """Return seconds of a clock that only goes forward, also while a test has frozen time."""
+        return _gettime(_MONOTONIC)
 
 
 class Clock:

@@ -81,7 +81,7 @@ class Connection:
         scripted = step.reply if step else None
         if step:
             visit.note(scripted=True)
-        verdict = self._service.check_head(visit)
+        verdict = self._service.check_head(visit, head.misframed)
 
         if fault.early and scripted:
             await self._answer(visit, verdict, scripted, fault, close=True)

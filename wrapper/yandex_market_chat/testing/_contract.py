@@ -12,19 +12,23 @@ from functools import cache, cached_property
 from typing import Any, Final
 
 from .._api import contract
-from ._schema import Schema, resolve
+from ._schema import Schema, resolve, understand
 
 _METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A declared parameter; `location` is path, query or header."""
+    """A declared parameter; `location` is path, query or header.
+
+    A list that `explodes` is written as one parameter for each item, any other with commas between them.
+    """
 
     name: str
     location: str
     required: bool
     schema: Schema
+    explodes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,11 @@ class Contract:
 @cache
 def load_contract() -> Contract:
     """Read the packaged contract."""
-    document = contract()
+    return read_contract(contract())
+
+
+def read_contract(document: Mapping[str, Any]) -> Contract:
+    """Read a contract; NotImplementedError for what it demands and nobody here could check."""
     operations = (
         _operation(document, path, method, item)
         for path, item in document["paths"].items()
@@ -151,10 +159,7 @@ def _operation(document: Mapping[str, Any], path: str, method: str, item: Mappin
         id=node["operationId"],
         method=method.upper(),
         path=path,
-        parameters=tuple(
-            Parameter(raw["name"], raw["in"], raw.get("required", False), resolve(raw["schema"], document))
-            for raw in declared
-        ),
+        parameters=tuple(_parameter(document, raw) for raw in declared),
         form=_form(document, resolve(node["requestBody"], document)) if "requestBody" in node else None,
         schemes=tuple(_schemes(document, node)),
         responses={
@@ -163,6 +168,20 @@ def _operation(document: Mapping[str, Any], path: str, method: str, item: Mappin
         },
         limits=_limits(node["x-limits"]) if "x-limits" in node else None,
     )
+
+
+def _parameter(document: Mapping[str, Any], raw: Mapping[str, Any]) -> Parameter:
+    name, location = raw["name"], raw["in"]
+    usual = "form" if location == "query" else "simple"
+    if location not in ("path", "query", "header") or "schema" not in raw or raw.get("style", usual) != usual:
+        raise NotImplementedError(f"{name}: parameters are in path, query or header, with a schema and the usual style")
+    schema = resolve(raw["schema"], document)
+    understand(schema, document)
+    items = resolve(schema["items"], document) if schema.get("type") == "array" else schema
+    if items.get("type") in ("array", "object"):
+        raise NotImplementedError(f"{name}: a parameter is one value, or a list of them")
+    explodes = items is not schema and location == "query" and raw.get("explode", True)
+    return Parameter(name, location, raw.get("required", False), schema, explodes)
 
 
 def _limits(node: Mapping[str, Any]) -> LimitNumbers:
@@ -209,10 +228,7 @@ def _response(document: Mapping[str, Any], status: int, node: Mapping[str, Any])
     if "example" in content:
         examples = {"": content["example"], **examples}
     headers = {name: resolve(raw, document) for name, raw in node.get("headers", {}).items()}
-    return Response(
-        status,
-        media_type,
-        content.get("schema", {}),
-        examples,
-        {name: resolve(raw["schema"], document) for name, raw in headers.items()},
-    )
+    schemas = {name: resolve(raw["schema"], document) for name, raw in headers.items()}
+    for schema in (content.get("schema", {}), *schemas.values()):
+        understand(schema, document)
+    return Response(status, media_type, content.get("schema", {}), examples, schemas)

@@ -15,7 +15,7 @@ from typing import Final, Self
 from ._answer import Answer
 from ._channel import Channel, make_buffer
 from ._check import Policy
-from ._clock import Clock
+from ._clock import Clock, real_monotonic
 from ._connection import Connection
 from ._credentials import FAKE_API_KEY, FAKE_OAUTH_TOKEN, check_api_key, check_oauth_token
 from ._fault import Fault
@@ -26,6 +26,13 @@ from ._scenarios import load_scenario
 from ._service import Service
 
 _BACKLOG: Final = 1024
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Goes by a clock that a test cannot freeze: faults take real seconds, whatever `time` is made to say."""
+
+    def time(self) -> float:
+        return real_monotonic()
 
 
 class MockServer:
@@ -43,6 +50,9 @@ class MockServer:
     ssl_context:   makes it an HTTPS server.
     scenario:      a JSON file with the script to begin with; ValueError with the number of the entry that is wrong.
     limits:        whether Market's limits hold from the start (see `Limits`).
+    strict:        whether a form also breaks the contract by what a sender must not write and every receiver ignores:
+                   `filename*` (RFC 7578, 4.2), further headers of a part (4.8), a Content-Transfer-Encoding that
+                   changes nothing (4.7), a semicolon without a parameter (RFC 2183).
     keep_bytes:    of the bodies of requests, the latest so many bytes are kept, in at most twice as much memory; of
                    older files there is only the record, with the sha256. Records: the latest 5 000 of files, and of
                    requests; fewer if their heads have more than 4 MiB.
@@ -62,6 +72,7 @@ class MockServer:
         ssl_context: ssl.SSLContext | None = None,
         scenario: str | os.PathLike[str] | None = None,
         limits: bool = False,
+        strict: bool = False,
         keep_bytes: int = 128 * 1024 * 1024,
     ) -> None:
         if not 0 <= port <= 65535:
@@ -77,6 +88,7 @@ class MockServer:
                 _with_scopes((FAKE_OAUTH_TOKEN,) if oauth_tokens is None else oauth_tokens, check_oauth_token),
                 businesses,
                 chats,
+                strict=strict,
             ),
             limits=limits,
             keep_bytes=keep_bytes,
@@ -247,7 +259,7 @@ class MockServer:
 
     def _live(self, listener: socket.socket, ready: Future[None]) -> None:
         # The one loop that can watch a socket of ours on every system.
-        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        with asyncio.Runner(loop_factory=_Loop) as runner:
             runner.run(self._run(listener, ready))
 
     async def _run(self, listener: socket.socket, ready: Future[None]) -> None:

@@ -7,13 +7,14 @@ import logging
 import secrets
 from typing import Final
 
-from ._check import Call, Policy, Refusal, check_body, check_head, error_body, glimpse, split_target
+from ._check import Call, Policy, Refusal, check_body, check_head, error_body, split_target
 from ._clock import Clock
 from ._contract import load_contract
 from ._credentials import Headers
 from ._inspection import Inspection
 from ._journal import Journal, ReceivedFile, ReceivedRequest, Visit
 from ._limits import Limits
+from ._parameters import glimpse
 from ._reader import Head
 from ._reply import Pairs, Reply, json_reply
 from ._script import Script
@@ -53,10 +54,12 @@ class Service:
         """Return the chat that a request is about, if it says so legibly."""
         return glimpse(self.contract, visit.request.path, visit.request.query, "chatId")
 
-    def check_head(self, visit: Visit) -> Call | Refusal:
+    def check_head(self, visit: Visit, misframed: str | None) -> Call | Refusal:
         """Say what the request asks for, or why it is refused, as far as its head can say."""
         request = visit.request
         try:
+            if misframed:
+                raise Refusal(400, misframed)
             call = check_head(self.contract, self.policy, request.method, request.target, request.headers)
             if visit.ticket is not None and visit.ticket.refused:
                 sentence = self.limits._sentence(visit.ticket, call.operation.path)
@@ -73,7 +76,7 @@ class Service:
         if isinstance(verdict, Refusal):
             return verdict
         try:
-            visit.note(parts=check_body(verdict, visit.request.headers, visit.request.body))
+            visit.note(parts=check_body(verdict, self.policy, visit.request.headers, visit.request.body))
             return verdict
         except Refusal as refusal:
             visit.reason = refusal.message
