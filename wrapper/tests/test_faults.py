@@ -18,6 +18,7 @@ from yandex_market_chat import (
     ConnectionFailedError,
     ConnectionLostError,
     DeliveryUnknownError,
+    NotFoundError,
     NotSentError,
     ParallelLimitError,
     ResponseTimeoutError,
@@ -235,8 +236,9 @@ def test_the_total_bounds_the_time_of_a_slow_reader(chat: Chat, server: MockServ
 BROKEN: dict[int, tuple[type[ChatError], ...]] = {
     200: (ConnectionLostError, ResponseTimeoutError),
     202: (ConnectionLostError, ResponseTimeoutError),
-    302: (UnexpectedRefusalError,),
-    303: (UnclearResponseError,),
+    302: (UnclearResponseError,),
+    404: (NotFoundError,),
+    418: (UnexpectedRefusalError,),
     400: (BadRequestError,),
     401: (AuthenticationError,),
     420: (ParallelLimitError,),
@@ -330,6 +332,13 @@ def test_an_early_answer_is_itself_or_unknown_if_the_server_resets(
             assert isinstance(outcome, AuthenticationError | UnexpectedRefusalError | ServerError)
             assert outcome.status_code == status
         assert len(server.requests) == count
+    assert not any(request.body_complete for request in server.requests)
+
+
+def test_an_answer_before_the_whole_file_could_be_written_is_not_taken_for_sent(chat: Chat, server: MockServer) -> None:
+    server.script(Answer(200, fault=Fault(early="abrupt")))
+    with pytest.raises(ConnectionLostError):
+        chat.send(LARGE)
     assert not any(request.body_complete for request in server.requests)
 
 

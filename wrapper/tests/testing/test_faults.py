@@ -280,7 +280,7 @@ def test_file(tmp_path: Path, wire_to: Any) -> None:
         ([{"status": 200, "body": {"status": "OK", "result": {}}, "operation": "createChat"}], "chatId is missing"),
         ([{"cut": "drop", "at": "in-body", "taken": True}], "entry 1: what was taken has been read"),
         ([{"status": 200, "delay": 1}], "entry 1: an answer has no field 'delay'"),
-        ([{"colour": 1}], "entry 1: a fault has no field 'colour'"),
+        ([{"mode": 1}], "entry 1: a fault has no field 'mode'"),
         ([{"status": 502}], "entry 1: the contract documents no answer with status 502"),
         ([{"status": "200"}], "entry 1: the status of an answer"),
         ([{"status": 200, "fault": 5}], "entry 1: fault is an object"),

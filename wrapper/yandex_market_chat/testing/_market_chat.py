@@ -16,7 +16,7 @@ _TIMEOUT: Final = Timeout(total=30, write=2, read=2)
 
 
 class MarketChat(MockServer):
-    """The fixture `market_chat`: a running `MockServer` with a client of each colour that is set up for it.
+    """The fixture `market_chat`: a running `MockServer` with a client of each mode that is set up for it.
 
     A valid request gets the documented 200, unless an answer or fault was scripted for it (`script`, `script_for`,
     `script_on`). The test fails if a request broke the contract and nothing was scripted for it, and if something
@@ -41,14 +41,14 @@ class MarketChat(MockServer):
     def start(self) -> Self:
         """Begin to listen; connections are accepted when it returns. RuntimeError if it was started before."""
         super().start()
-        self.clock._on_change = self._forget_allowances
+        self.clock._on_change = self._forget_quotas
         return self
 
-    def _forget_allowances(self) -> None:
+    def _forget_quotas(self) -> None:
         """Let the clients ask again: they measure on a clock of their own, which no test can move."""
         for name in ("client", "async_client"):
             if name in vars(self):
-                vars(self)[name]._allowances.forget()
+                vars(self)[name]._quotas.forget()
 
     def stop(self) -> None:
         """End the server and the client."""

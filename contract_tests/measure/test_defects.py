@@ -1,4 +1,4 @@
-"""The measure on trial: the catalogue fits the project, and whoever plants defects says what nobody noticed."""
+"""Tests of the measure: the catalogue fits the project, and a defect that no test notices is reported."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_sample_is_the_same_until_something_changes() -> None:
 
 
 FIVE = "test_an_answer_tells_its_first_five_errors"
-CONFIRMS = "test_a_2xx_that_is_not_the_ok_says_that_it_confirms_nothing"
+CONFIRMS = "test_what_neither_confirms_nor_refuses_says_so"
 PLANTED = {
     # what is planted: what is said of it, file, find, replace, the test that is to fail
     "nothing": ("survived", "_version.py", '__version__ = "', '__version__: str = "', CONFIRMS),
@@ -67,7 +67,7 @@ def test_what_nobody_notices_is_said(tmp_path: Path) -> None:
     planted = tmp_path / "wrapper.toml"
     planted.write_text("".join(_toml(entry) for entry in entries))
     figures = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "contract_tests.mutants", "--catalogue", planted, "--rest", tests]
+    command = [sys.executable, "-m", "contract_tests.measure.mutants", "--catalogue", planted, "--rest", tests]
     done = subprocess.run([*command, "--json", figures], cwd=TOP, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     for name, (said, *_) in PLANTED.items():
