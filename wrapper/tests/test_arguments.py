@@ -105,13 +105,16 @@ def test_an_id_arrives_as_its_number_whatever_it_looks_like(value: int, chat: Ch
 
 BAD_SECRETS: dict[str, tuple[Any, str]] = {
     "empty": ("", "is empty"),
-    "blank": (" ", "without blanks"),
-    "line break at the end": ("FAKE-SECRET\n", "line break at its end"),
+    "blank": (" ", "is empty"),
+    "nothing but a mark": ("\ufeff\r\n", "is empty"),
     "line break inside": ("FAKE-SECRET\r\nX-Evil: 1", "without blanks or line breaks"),
     "blank inside": ("FAKE SECRET", "without blanks"),
-    "blank before": (" FAKE-SECRET", "without blanks"),
+    "mark inside": ("FAKE\ufeffSECRET", "printable ASCII"),
+    "two keys": ("FAKE-SECRET\nFAKE-SECRET\n", "without blanks or line breaks inside"),
     "tab": ("FAKE\tSECRET", "without blanks"),
-    "NUL": ("FAKE\0SECRET", "printable ASCII"),
+    "NUL": ("FAKE\0SECRET", "NUL characters, as UTF-16 does; save it as UTF-8"),
+    "UTF-16": ("FAKE-SECRET\n".encode("utf-16").decode("latin-1"), "as UTF-16 does"),
+    "UTF-16, big end first": ("FAKE-SECRET".encode("utf-16be").decode("utf-8"), "as UTF-16 does"),
     "Cyrillic": ("FAKE-КЛЮЧ-SECRET", "printable ASCII"),
     "surrogate": ("FAKE\ud800SECRET", "printable ASCII"),
     "bytes": (b"FAKE-SECRET", "must be a str, not bytes"),
@@ -120,21 +123,48 @@ BAD_SECRETS: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", ["api_key", "oauth_token"])
+CALLED = {"api_key": "The API key ", "oauth_token": "The OAuth token "}
+
+
+@pytest.mark.parametrize("name", CALLED)
 @pytest.mark.parametrize(("value", "words"), BAD_SECRETS.values(), ids=BAD_SECRETS)
 def test_a_credential_that_is_none_is_refused_and_not_repeated(value: Any, words: str, name: str, mode: str) -> None:
-    error = assert_no_client(mode, f"{name} ", words, **({"api_key": None} | {name: value}))
+    error = assert_no_client(mode, CALLED[name], words, **({"api_key": None} | {name: value}))
     for piece in ("FAKE", "SECRET", "КЛЮЧ", "12345"):
         assert piece not in repr(error)
 
 
-@pytest.mark.parametrize(("value", "words"), [BAD_SECRETS["empty"], BAD_SECRETS["line break at the end"]])
+@pytest.mark.parametrize(("value", "words"), [BAD_SECRETS["empty"], BAD_SECRETS["two keys"]])
 def test_a_key_from_the_environment_is_held_to_the_same(
     value: str, words: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("YANDEX_MARKET_API_KEY", value)
-    error = assert_no_client(mode, "$YANDEX_MARKET_API_KEY ", words, api_key=None)
+    error = assert_no_client(mode, "The API key in $YANDEX_MARKET_API_KEY ", words, api_key=None)
     assert "FAKE" not in str(error)
+
+
+AROUND = {
+    "line break": "{}\n",
+    "Windows": "\ufeff{}\r\n",
+    "blanks": " \t{} \n \n",
+    "mark behind blanks": " \ufeff {}\xa0",
+}
+
+
+@pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
+@pytest.mark.parametrize("how", ["api_key", "oauth_token", "environment"])
+def test_what_editors_leave_around_a_key_is_taken_off(
+    how: str, around: str, mode: str, server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = server.oauth_token if how == "oauth_token" else server.api_key
+    value = around.format(secret)
+    monkeypatch.setenv("YANDEX_MARKET_API_KEY", value)
+    credentials = {} if how == "environment" else {how: value}
+    with Chat(mode, base_url=server.base_url, **credentials) as chat:
+        chat.send(b"x")
+    headers = server.requests[0].headers
+    assert headers.get("Api-Key") == (None if how == "oauth_token" else secret)
+    assert headers.get("Authorization") == (f"Bearer {secret}" if how == "oauth_token" else None)
 
 
 def test_no_credentials_and_two_of_them_are_refused(mode: str) -> None:

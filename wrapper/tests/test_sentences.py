@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import ssl
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -20,7 +21,8 @@ from yandex_market_chat._headers import Headers
 NOT_SENT = "The file was not sent."
 UNKNOWN = "Nobody can know whether the buyer received the file. Check the chat before resending."
 AGAIN = "Check the network, the proxy and the server address, then send it again."
-REFUSED = "It would fail again: check the certificate (verify, SSL_CERT_FILE) or the proxy."
+REFUSED = "It would fail again: check the certificate or the proxy first."
+PEER = "market.invalid:443"
 
 
 def caused(error: Exception, cause: Exception) -> Exception:
@@ -33,14 +35,11 @@ def while_handling(error: Exception, context: Exception) -> Exception:
     return error
 
 
-def recorded(deadline: float = 1e18, *, started: bool) -> Attempt:
-    attempt = Attempt(Credentials("ACMA:key", None, None, {}), Timeout(), deadline, "market:443")
-    attempt.connect_asked, attempt.request_started = True, started
-    return attempt
-
-
-def failure_of(error: Exception, *, started: bool, deadline: float = 1e18) -> Failure:
-    with recorded(deadline, started=started) as attempt:
+def failure_of(error: Exception, *, started: bool, deadline: float = 1e18, tunnel_response: bytes = b"") -> Failure:
+    with Attempt(Credentials("ACMA:key", None, None, {}), Timeout(), deadline, PEER) as attempt:
+        attempt.connect_asked = True
+        attempt.request_started = started
+        attempt.tunnel_response = tunnel_response
         raise error
     outcome = attempt.outcome()
     assert isinstance(outcome, Failure)
@@ -65,7 +64,7 @@ def test_a_failure_tells_its_class_and_the_first_text_of_its_chain(
 ) -> None:
     failure = failure_of(make(), started=started)
     if not started:
-        assert str(failure.error) == f"No connection to market:443 was made ({text}). {NOT_SENT} {AGAIN}"
+        assert str(failure.error) == f"No connection to {PEER} was made ({text}). {NOT_SENT} {AGAIN}"
     elif "Timeout" in text:
         words = f"No complete response came within the time of one read or write ({text})."
         assert str(failure.error) == f"{words} {UNKNOWN}"
@@ -75,31 +74,22 @@ def test_a_failure_tells_its_class_and_the_first_text_of_its_chain(
 
 
 @pytest.mark.parametrize("how", [caused, while_handling])
-def test_a_refused_certificate_would_be_refused_again(how: Callable[[Exception, Exception], Exception]) -> None:
-    failure = failure_of(how(httpx.ConnectError("refused"), ssl.SSLCertVerificationError("no")), started=False)
-    assert str(failure.error) == f"No connection to market:443 was made (ConnectError: refused). {NOT_SENT} {REFUSED}"
-    assert failure.final is True
+def test_a_refused_certificate_says_what_to_check_and_is_not_retryable(
+    how: Callable[[Exception, Exception], Exception],
+) -> None:
+    error = how(httpx.ConnectError("refused"), ssl.SSLCertVerificationError("no"))
+    failure = failure_of(error, started=False)
+    assert str(failure.error) == f"No connection to {PEER} was made (ConnectError: refused). {NOT_SENT} {REFUSED}"
+    assert (failure.final, failure.error.retryable) == (True, False)
 
 
-@pytest.mark.parametrize(
-    ("response", "final"),
-    [
-        (b"HTTP/1.1 407", True),
-        (b"HTTP/1.1 403", True),
-        (b"HTTP/1.0 302", True),
-        (b"HTTP/1.1 502", False),
-        (b"HTTP/1.1 200", False),
-        (b"", False),
-    ],
-)
-def test_a_proxy_that_says_no_would_say_it_again(response: bytes, final: bool) -> None:
-    with recorded(started=False) as attempt:
-        attempt.tunnel_response = response
-        raise httpx.ProxyError("refused")
-    failure = attempt.outcome()
-    assert isinstance(failure, Failure)
-    assert str(failure.error).endswith(REFUSED if final else AGAIN)
-    assert failure.final is final
+@pytest.mark.parametrize(("status", "retryable"), [(302, False), (403, False), (407, False), (502, True), (503, True)])
+def test_a_proxy_that_says_no_for_good_is_not_retryable(status: int, retryable: bool) -> None:
+    begin = f"HTTP/1.1 {status}".encode()
+    failure = failure_of(httpx.ProxyError("no"), started=False, tunnel_response=begin)
+    advice = AGAIN if retryable else REFUSED
+    assert str(failure.error) == f"No connection to {PEER} was made (ProxyError: no). {NOT_SENT} {advice}"
+    assert (failure.final, failure.error.retryable) == (not retryable, retryable)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +188,7 @@ def test_what_comes_from_elsewhere_is_one_short_line(text: str, shown: str) -> N
 
 
 def test_a_2xx_after_a_failed_write_is_a_lost_connection() -> None:
-    attempt = recorded(started=True)
-    attempt.write_failed = True
-    attempt.answered(httpx.Response(200))
+    attempt = Attempt(Credentials("ACMA:key", None, None, {}), Timeout(), time.monotonic() + 5, PEER)
+    attempt.connect_asked = attempt.request_started = attempt.write_failed = True
+    attempt._status = 200
     assert "before the whole of it could be written" in str(attempt.outcome().error)  # type: ignore[union-attr]

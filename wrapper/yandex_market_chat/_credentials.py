@@ -11,6 +11,8 @@ import httpx
 from ._options import refuse
 
 API_KEY_VARIABLE = "YANDEX_MARKET_API_KEY"
+_AROUND = "\ufeff \t\r\n\xa0"
+"""What editors, shells and web pages leave around a key: a byte order mark, blanks, line breaks."""
 # A shorter one (a proxy's password can be anything) would stand in texts by chance.
 SHORTEST_SECRET = 6
 
@@ -29,10 +31,10 @@ class Credentials:
         if api_key is not None and oauth_token is not None:
             refuse("Both api_key and oauth_token were given; pass at most one.")
         if oauth_token is not None:
-            secret = _checked("oauth_token", oauth_token)
+            secret = _checked("The OAuth token", oauth_token)
             self._name, value = "Authorization", f"Bearer {secret}"
         else:
-            source = "api_key" if api_key is not None else f"${API_KEY_VARIABLE}"
+            source = "The API key" if api_key is not None else f"The API key in ${API_KEY_VARIABLE}"
             api_key = os.environ.get(API_KEY_VARIABLE) if api_key is None else api_key
             if api_key is None:
                 refuse(f"No credentials: pass api_key=..., or set {API_KEY_VARIABLE}.")
@@ -80,8 +82,11 @@ def _checked(source: str, value: object) -> str:
     # Never the value in the sentence, not even a part of it.
     if not isinstance(value, str):
         refuse(f"{source} must be a str, not {type(value).__name__}.")
+    value = value.strip(_AROUND)
     if not value:
         refuse(f"{source} is empty.")
+    if "\0" in value:
+        refuse(f"{source} holds NUL characters, as UTF-16 does; save it as UTF-8.")
     if any(not "!" <= character <= "~" for character in value):
-        refuse(f"{source} must be printable ASCII without blanks or line breaks (is there a line break at its end?).")
+        refuse(f"{source} must be printable ASCII without blanks or line breaks inside.")
     return value

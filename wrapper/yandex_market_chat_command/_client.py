@@ -34,9 +34,9 @@ def _read_key(file: str) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "that is no path"
         raise InvalidRequestError(f"--api-key-file {file!r} cannot be read: {reason}. Nothing was sent.") from None
-    key = content.decode("latin-1").strip("\r\n")
-    if not key or "\n" in key:
-        what = "has more than one line" if key else "is empty"
+    key = content.decode("utf-8-sig", "replace").strip()
+    if not key or "\n" in key or "\0" in key:
+        what = "is empty" if not key else "is in UTF-16, not UTF-8" if "\0" in key else "has more than one line"
         raise InvalidRequestError(f"--api-key-file {file!r} {what}; it is to hold the key alone. Nothing was sent.")
     return key
 

@@ -40,7 +40,7 @@ def send_one(
     target = {"business_id": business_id, "chat_id": chat_id}
     content = sys.stdin.buffer if file == "-" else file
     # Whatever the locale takes the arguments for: names are UTF-8 on the wire.
-    name = os.fsencode(name or file).decode("utf-8", "replace")
+    name = os.fsencode(name or os.path.basename(file)).decode("utf-8", "replace")
     try:
         with ChatClient(**client_arguments(api_key_file, base_url, timeout)) as chat:
             if dry_run:
