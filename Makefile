@@ -67,6 +67,10 @@ coverage: $(VENV)/workshop ## branch coverage of the wrapper's core and of batch
 test-page: $(VENV)/workshop ## the mock server's page in headless Chromium (Debian: apt-get install chromium)
 	$(BIN)/pytest -p no:schemathesis wrapper/tests/page/in_chromium.py
 
+.PHONY: test-gateways
+test-gateways: $(VENV)/workshop ## send through real gateways that fail (Debian: apt-get install nginx haproxy apache2-bin); a minute
+	$(BIN)/pytest -q -n 4 -p no:schemathesis --randomly-seed=$(SEED) wrapper/tests/gateways/in_gateways.py
+
 .PHONY: test-schemathesis
 test-schemathesis: $(VENV)/workshop ## stock schemathesis against the mock server: 2 000 cases, all checks, a minute
 	$(BIN)/python contract_tests/stock_schemathesis.py
