@@ -213,7 +213,7 @@ def ya_market_api_async(url, reuse):
 
 
 def raw_socket(url, reuse):
-    """The floor: no library at all, the request put together once."""
+    """The floor: no library at all, the request built once."""
     import socket
 
     address, slash, path = url.removeprefix("http://").partition("/")

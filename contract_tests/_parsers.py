@@ -1,4 +1,4 @@
-"""Three readers of forms by other people, and one by nobody: the same question put to each.
+"""Three foreign parsers of forms, and one by hand; each is asked the same question.
 
 None shares a line with the mock server's parser. What each returns is a list of parts, or None where it says no.
 """

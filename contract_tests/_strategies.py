@@ -97,7 +97,7 @@ HOSTILE_NAMES = (
 
 
 def names() -> st.SearchStrategy[str]:
-    """File names: any text, hostile ones, and the two put together."""
+    """File names: any text, hostile ones, and both combined."""
     hostile = st.sampled_from(HOSTILE_NAMES)
     anything = st.text(st.characters(codec=None), max_size=40)
     return st.one_of(hostile, anything, st.builds(lambda a, b: a + b, anything, hostile))

@@ -1,4 +1,4 @@
-"""The vectors: read from their one file, and put into the words of whoever is to be tested."""
+"""The vectors: read from their one file, and translated for what is tested."""
 
 from __future__ import annotations
 

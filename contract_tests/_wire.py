@@ -33,7 +33,7 @@ WRAPPER_DIFFERENCES = {
     "Connection": "close",  # the documentation: keep-alive is not supported
     "User-Agent": re.escape(f"yandex-market-chat/{__version__}"),
 }
-# Where they stand says nothing in HTTP; that it stays so is checked all the same, as part of the bytes.
+# Their order means nothing in HTTP; it is checked anyway, as part of the bytes.
 _WRAPPER_ORDER = (
     "Host", "Accept", "Accept-Encoding", "User-Agent", "Connection", "Api-Key", "Content-Length", "Content-Type"
 )  # fmt: skip

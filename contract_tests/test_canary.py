@@ -1,4 +1,4 @@
-"""The canary: these tests must notice the two defects that the generator is known to write, and the fixes mend."""
+"""The canary: these tests must notice the two known defects of the generator, which the fixes remove."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._contract import TOP
 _PACKAGE = "_yandex_market_chat_api"
 _HERE = Path(__file__).parent
 
-#: What of the suite is run on the unmended client: each is about one of the two defects, in one direction of a vector.
+#: What of the suite is run on the unfixed client: each is about one of the two defects, in one direction of a vector.
 SELECTION = (
     f"{_HERE}/test_vectors.py",
     f"{_HERE}/test_driven.py",
@@ -26,12 +26,12 @@ SELECTION = (
 
 
 @pytest.fixture(scope="module")
-def unmended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unfixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The generator's output as it is, with the fixes switched off."""
-    folder = tmp_path_factory.mktemp("unmended")
+    folder = tmp_path_factory.mktemp("unfixed")
     settings = YAML(typ="safe", pure=True).load(TOP / "generator-config.yaml")
     hooks = settings["post_hooks"]
-    settings["post_hooks"] = [hook.replace("../..", str(TOP)) for hook in hooks if "mend.py" not in hook]
+    settings["post_hooks"] = [hook.replace("../..", str(TOP)) for hook in hooks if "fixes.py" not in hook]
     assert len(settings["post_hooks"]) == len(hooks) - 1
     YAML(typ="safe").dump(settings, folder / "config.yaml")
     programs = Path(sys.executable).parent
@@ -72,12 +72,12 @@ def failed(output: str) -> set[str]:
     return set(re.findall(r"^FAILED contract_tests/(\S+)", output, re.MULTILINE))
 
 
-def test_the_unmended_client_fails_for_420_and_for_its_fixed_boundary(unmended: Path) -> None:
+def test_the_unfixed_client_fails_for_420_and_for_its_fixed_boundary(unfixed: Path) -> None:
     _counts.part("canary")
-    text = "".join(file.read_text(encoding="utf-8") for file in (unmended / _PACKAGE / "api").rglob("*.py"))
+    text = "".join(file.read_text(encoding="utf-8") for file in (unfixed / _PACKAGE / "api").rglob("*.py"))
     assert "boundary=+++" in text
     assert "HTTPStatus(response.status_code)" in text
-    failures = failed(run(unmended))
+    failures = failed(run(unfixed))
     for entry_point in ("sync", "sync_detailed", "asyncio", "asyncio_detailed"):
         for expected in (
             f"test_vectors.py::test_the_generated_client_makes_this_of_the_answer[generated.{entry_point}-420/parallel]",

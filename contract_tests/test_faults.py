@@ -20,7 +20,7 @@ GENERATED = [name for name in NAMES if name.startswith("generated") and name.end
 # Long enough for the slowest scenario that does end, but for the one that is meant to outlast patience.
 _PATIENCE = Timeout(total=None, connect=2.0, write=2.0, read=0.4)
 
-#: What a scenario comes to. One that is not listed must keep to the promise all the same.
+#: The outcome of each scenario. One that is not listed must still keep the promise.
 MEANINGS: dict[str, type | tuple[type, ...]] = {
     "late-answer": SentFile,
     "dripped-answer": SentFile,

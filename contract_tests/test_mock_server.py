@@ -1,4 +1,4 @@
-"""The mock server on trial: raw requests, schemathesis with strict expectations, and a vote of foreign parsers."""
+"""Tests of the mock server: raw requests, schemathesis with strict expectations, and a vote of foreign parsers."""
 
 from __future__ import annotations
 

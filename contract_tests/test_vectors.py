@@ -1,4 +1,4 @@
-"""The vectors, put to the mock server, the generated client and the wrapper: this call, these bytes, this meaning."""
+"""The vectors, run against mock server, generated client and wrapper: this call, these bytes, this meaning."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What compares, checks and builds a version. Each module is behind a make target; CONTRIBUTING.md has the loop."""
+"""Compares, checks and builds a version. Each module is behind a make target; CONTRIBUTING.md has the loop."""

@@ -29,7 +29,7 @@ from .versions import (
 
 PACKAGE = "yandex_market_chat"
 SNAPSHOT = "wrapper/released_interface.json"
-#: What a class lets people write with it; the other special methods are its own business.
+#: Special methods that callers rely on; the others are private.
 _SPECIAL = {"__init__", "__call__", "__enter__", "__aenter__", "__iter__", "__aiter__", "__len__", "__getitem__"}
 _NO_DEFAULT = ", required"
 
@@ -75,7 +75,7 @@ def _facts(path: str, alias: Any, homes: Mapping[str, str]) -> Iterator[tuple[st
             if base == "NamedTuple":
                 yield f"{path} in order", ", ".join(thing.attributes)
         for name, member in thing.all_members.items():
-            # What comes from a base that is public itself is said there.
+            # Members of a public base are listed with that base.
             inherited = member.is_alias and _home(member.final_target.parent) in homes
             if (not name.startswith("_") or name in _SPECIAL) and not inherited:
                 yield from _facts(f"{path}.{name}", member, homes)
@@ -128,7 +128,7 @@ def _alias(name: Any, where: Any) -> str:
 
 
 def compare(released: Mapping[str, str], current: Mapping[str, str]) -> list[tuple[Impact, str]]:
-    """Return what differs, what breaks first, each with a line for people."""
+    """Return what differs, breaking changes first, each with a line for people."""
     found = [(Impact.BREAKING, f"gone: {name} ({released[name]})") for name in released.keys() - current.keys()]
     found += [
         (Impact.BREAKING, f"changed: {name} from ({fact}) to ({current[name]})")

@@ -1,7 +1,7 @@
 """`make build`: wheel and sdist of the commit that is checked out, the same bytes wherever they are built, in `dist/`.
 
 Beside them `SHA256SUMS`, and `requirements-pin.txt`: the package and everything that it needs, exactly, with hashes, in
-the versions that the workshop's lock has, which are those that the tests ran with. `requirements-pin-cli.txt` is the
+the versions of `locks/dev.txt`, which are those that the tests ran with. `requirements-pin-cli.txt` is the
 same for the package with its command.
 """
 
@@ -25,7 +25,7 @@ PINS = {"requirements-pin.txt": "yandex-market-chat", "requirements-pin-cli.txt"
 
 
 def archive(folder: Path, umask: int) -> Path:
-    """Lay the commit out in a folder, build it there, and return where wheel and sdist are."""
+    """Check the commit out in a directory, build it there; return the directory of wheel and sdist."""
     folder.mkdir()
     tree, out = folder / "tree", folder / "out"
     tree.mkdir()
@@ -39,9 +39,9 @@ def archive(folder: Path, umask: int) -> Path:
 
 
 def pins(folder: Path, name: str) -> str:
-    """Return the requirements that pin what was built into that folder, under that name, and its whole closure."""
+    """Return the requirements that pin what was built into that directory, under that name, and its whole closure."""
     tree = folder.parent / "tree"
-    locked = (tree / "locks" / "workshop.txt").read_text(encoding="utf-8")
+    locked = (tree / "locks" / "dev.txt").read_text(encoding="utf-8")
     constraints = folder.parent / "constraints.txt"
     constraints.write_text("\n".join(re.findall(r"^[\w.-]+==[^ ;\\]+", locked, re.MULTILINE)), encoding="utf-8")
     wanted = folder.parent / "wanted.txt"
@@ -60,13 +60,13 @@ def digest(file: Path) -> str:
 
 
 def install(folder: Path, file: str) -> None:
-    """Install what was built by its pins, with plain pip, as those do who pin; send files with it."""
+    """Install what was built by its pins, with plain pip, as users who pin do; send files with it."""
     with tempfile.TemporaryDirectory() as name:
         python = Path(name) / "venv" / "bin" / "python"
         run(sys.executable, "-m", "venv", python.parents[1])
         hashed = ("--require-hashes", "--find-links", folder, "--requirement", folder / file)
         run(python, "-m", "pip", "install", "--quiet", *hashed)
-        run(python, "-I", "-W", "error", TOP / "wrapper" / "demo.py")
+        run(python, "-I", "-W", "error", TOP / "wrapper" / "scripts" / "demo.py")
 
 
 def build() -> list[str]:

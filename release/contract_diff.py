@@ -20,9 +20,9 @@ from .versions import CHANGELOG, CONTRACT, RELEASED_CONTRACT, TOP, Impact, contr
 
 REDOCLY = TOP / ".venv" / "node_modules" / ".bin" / "redocly"
 _IMPACTS = {"major": Impact.BREAKING, "minor": Impact.ADDITION, "patch": Impact.WORDING}
-#: Of redocly's changes with no rule to them, those that no caller can notice; `key` is the name of a component.
+#: Those of redocly's changes without a rule that no caller can notice; `key` is the name of a component.
 _WORDING = {"description", "summary", "example", "examples", "title", "externalDocs", "key", "contact", "license"}
-#: What redocly has to say of a version that has moved is said at the end, for all changes together.
+#: What redocly says of a changed version is reported once at the end, for all changes.
 _VERSION = "#/info"
 
 
@@ -36,7 +36,7 @@ class Change(NamedTuple):
 
 
 def changes(released: Path, current: Path) -> list[Change]:
-    """Return what differs between two contracts, what breaks first."""
+    """Return what differs between two contracts; breaking changes first."""
     command = [str(REDOCLY), "diff", str(released), str(current), "--format", "json", "--fail-on", "none"]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     if told.returncode:
@@ -75,7 +75,7 @@ def _value(side: dict[str, Any] | None) -> Any:
 
 
 def _values_for_tools(released: Any, current: Any) -> Iterator[Change]:
-    """Compare the `x-` values: more is an addition, less a break, anything else is taken for one."""
+    """Compare the `x-` values: more is an addition, less is breaking, anything else counts as breaking."""
     old, new = dict(_extensions(released, "")), dict(_extensions(current, ""))
     for where in sorted(old.keys() | new.keys()):
         before, after = old.get(where), new.get(where)
@@ -101,7 +101,7 @@ def _extensions(node: Any, where: str, *, inside: bool = False) -> Iterator[tupl
 
 
 def report(found: list[Change]) -> Iterator[str]:
-    """Lines for people; the same change in several places is said once."""
+    """Lines for people; the same change in several places is one line."""
     places: dict[tuple[Impact, str, str], list[str]] = {}
     for change in found:
         places.setdefault((change.impact, change.words, change.rule), []).append(change.where)

@@ -1,8 +1,8 @@
-"""`make drill`: replays changes like those that the API has made, and shows which gate speaks, and that no other does.
+"""`make drill`: replays changes like those that the API has made; shows which gate fails, and that no other does.
 
 In a throw-away copy of the tree a first release is pretended, so that the comparisons have something to judge by. Each
 change of `drill.toml` is made there, alone: first it is asked whether `generated/` is still what the contract gives,
-then the client is generated anew, as the person who makes the change would do, and all the other gates are asked.
+then the client is generated again, as the author of the change would do, and all other gates run.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from .versions import TOP
 
 PYTHONS = ("3.11", "3.12", "3.13")
 DEPENDENCIES = {"lowest": "lowest-direct", "newest": "highest"}
-#: Where all tests run; elsewhere those that lean on Python and on the dependencies most.
+#: Where all tests run; elsewhere only those that depend most on Python and on the dependencies.
 WHOLE = {("3.11", "lowest"), ("3.13", "newest")}
 WRAPPER_TESTS = "wrapper/tests"
 OTHERWISE = (
@@ -27,7 +27,7 @@ OTHERWISE = (
     *("test_async_iterators", "test_files_that_change", "test_refused_files", "test_wire"),
     *("test_tls_and_proxies", "batch/test_engine", "batch/test_journal", "command/test_send"),
 )
-#: Builds a wheel and an environment of its own, which is what is done here.
+#: Builds a wheel and an environment of its own; this script does the same.
 LEFT_OUT = f"{WRAPPER_TESTS}/testing/test_installed.py"
 COMMAND = "yandex-market-chat"
 #: Modules that import what only an extra brings, by extra.
@@ -49,7 +49,7 @@ UV = str(TOP / ".venv" / "bin" / "uv")
 
 
 def run(*command: str | Path, cwd: Path = TOP) -> str:
-    """Run a command without the settings of whoever runs us; end with what it said if it fails."""
+    """Run a command without the user's own settings; exit with its output if it fails."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "COV"))}
     done = subprocess.run(list(map(str, command)), cwd=cwd, env=kept, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -58,7 +58,7 @@ def run(*command: str | Path, cwd: Path = TOP) -> str:
 
 
 def build(folder: Path) -> Path:
-    """Build the wheel into a folder."""
+    """Build the wheel into a directory."""
     run(UV, "build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", folder)
     (wheel,) = folder.glob("*.whl")
     return wheel
@@ -78,7 +78,7 @@ def declared(folder: Path, wheel: Path) -> None:
         python = environment(folder / f"declared-{version}", version, wheel)
         left_out = [name for names in EXTRAS.values() for name in names]
         told = run(python, "-I", "-W", "error", "-c", IMPORTS, *left_out)
-        run(python, "-I", "-W", "error", "wrapper/demo.py")
+        run(python, "-I", "-W", "error", "wrapper/scripts/demo.py")
         command = subprocess.run([python.with_name(COMMAND)], capture_output=True, text=True, check=False)
         if command.returncode != 2 or "[cli]" not in command.stderr:
             sys.exit(f"Python {version}: the command does not say which extra it needs: {command}")
@@ -99,7 +99,7 @@ def tests(folder: Path, wheel: Path) -> None:
         resolve = ("--resolution", DEPENDENCIES[which], "--python-version", version, "--no-header", "--no-annotate")
         runtime = run(UV, "pip", "compile", "--quiet", "pyproject.toml", "--all-extras", *resolve)
         free = set(re.findall(r"^([\w.-]+)==", runtime, re.MULTILINE))
-        locked = re.findall(r"^(([\w.-]+)==[^ ;\\]+)", (TOP / "locks" / "workshop.txt").read_text(), re.MULTILINE)
+        locked = re.findall(r"^(([\w.-]+)==[^ ;\\]+)", (TOP / "locks" / "dev.txt").read_text(), re.MULTILINE)
         (home / "pins.txt").write_text(runtime + "\n".join(pin for pin, name in locked if name not in free))
         complete = f"{wheel}[{','.join(EXTRAS)}]"
         python = environment(home / "venv", version, complete, "--group", "tests", "--constraint", home / "pins.txt")
@@ -115,7 +115,7 @@ def tests(folder: Path, wheel: Path) -> None:
 
 
 def main(what: str) -> None:
-    """Build the wheel once, and do with it what was asked for."""
+    """Build the wheel once, and test it as asked."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         wheel = build(folder)

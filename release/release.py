@@ -28,7 +28,7 @@ from .versions import (
     sections,
 )
 
-#: In this order, in the clone: first what the change asks for is judged against the release before.
+#: In this order, in the clone: first the change is compared with the release before.
 BEFORE = ("check",)
 AFTER = ("contract-diff", "api-diff", "test", "test-release", "test-matrix", "build")
 
@@ -70,7 +70,7 @@ def examine(text: str) -> Version:
 
 
 def committer() -> list[str]:
-    """Return the options that make git commit in a clone as it would here."""
+    """Return the options with which git commits in a clone as it would here."""
     found = {key: git("config", "--default", "", f"user.{key}") for key in ("name", "email")}
     if not all(found.values()):
         raise RefusedError('git does not know who you are: git config user.name "…"; git config user.email "…"')
@@ -84,13 +84,13 @@ def body_of(heading: str) -> str:
 
 
 def move_forward(tree: Path) -> None:
-    """Make contract and interface, as they are, those that were released last."""
+    """Make the present contract and interface the last released ones."""
     shutil.copyfile(tree / CONTRACT, tree / RELEASED_CONTRACT)
     (tree / api_diff.SNAPSHOT).write_text(api_diff.snapshot(tree), encoding="utf-8", newline="\n")
 
 
 def make(tree: Path, *targets: str) -> None:
-    """Make targets in a clone, and show how it goes."""
+    """Run make targets in a clone, and show the output."""
     for target in targets:
         print(f"\n=== make {target}", flush=True)
         if subprocess.run(["make", "--no-print-directory", target], cwd=tree, check=False).returncode:

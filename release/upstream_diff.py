@@ -30,7 +30,7 @@ _SCHEMA = (
     *("pattern", "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties", "default"),
 )
 _SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
-#: What our contract says on purpose where theirs says nothing; openapi/README.md has the decisions at length.
+#: What ours says on purpose where theirs says nothing; openapi/README.md explains the decisions.
 ON_PURPOSE = {
     r"server https://api\.partner\.market\.yandex\.net": "documented for sellers of Market Yandex Go",
     r"answer \d+, header .*": "the documentation promises these for every answer",
@@ -229,7 +229,7 @@ def bundled(path: Path) -> Document:
 def main(arguments: list[str]) -> int:
     """Print the differences."""
     named = Path(arguments[0]) if arguments and arguments[0] else None
-    # Their document, or the folder that it stands in, or a copy of their repository.
+    # Their document, or its directory, or a copy of their repository.
     places = (named, named / "openapi.yaml", named / "openapi" / "openapi.yaml") if named else ()
     path = next((place for place in places if place.is_file()), None)
     if path is None:

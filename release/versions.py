@@ -16,7 +16,7 @@ _HEADING = re.compile(r"^## (?P<version>\S+) \((?P<when>[^)]*)\), contract (?P<c
 
 
 class Impact(IntEnum):
-    """What a change means for those who depend on what changes."""
+    """What a change means for those who depend on it."""
 
     NONE = 0
     WORDING = 1
@@ -89,7 +89,7 @@ def contract_version(contract: Path) -> Version:
 
 
 def replace_version(top: Path, version: Version, date: str) -> None:
-    """Make the tree's version that one: package, module and the newest section of the changelog, released then."""
+    """Set the tree's version: package, module and the newest section of the changelog, with that date."""
     _replace(top / PYPROJECT, r'^version = "(.*)"$', str(version))
     _replace(top / VERSION_MODULE, r'^__version__ = "(.*)"$', str(version))
     newest = sections(top)[0]

@@ -69,7 +69,7 @@ def replace(file: Path, old: str, new: str) -> None:
 
 
 def release(tree: Path, version: str) -> str:
-    """Ask for a release; return what is said. Nothing may have changed by it."""
+    """Try a release; return its output. Nothing may have changed."""
     before = git(tree, "status", "--porcelain"), git(tree, "log", "--all", "--format=%H %D"), files(tree)
     settings = {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "test"}
     settings |= {"GIT_CONFIG_KEY_1": "user.email", "GIT_CONFIG_VALUE_1": "test@localhost"}
@@ -163,7 +163,7 @@ def test_a_release_that_cannot_begin_says_why(tree: Path, prepare: Callable[[Pat
 
 
 def test_a_release_that_fails_on_the_way_leaves_all_as_it_was(tree: Path) -> None:
-    with (tree / "wrapper" / "demo.py").open("a", encoding="utf-8") as demo:
+    with (tree / "wrapper" / "scripts" / "demo.py").open("a", encoding="utf-8") as demo:
         demo.write("import os\n")  # not at the top, and not used
     commit(tree)
     told = release(tree, str(NEXT))

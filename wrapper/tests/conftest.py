@@ -16,7 +16,7 @@ from yandex_market_chat.testing import MockServer
 
 
 def pytest_report_header() -> str:
-    """Say whose package is on trial: that of the tree, or that of an installed wheel."""
+    """Say which package is tested: that of the tree, or that of an installed wheel."""
     return f"testing {yandex_market_chat.__file__}"
 
 

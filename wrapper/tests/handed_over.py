@@ -92,7 +92,7 @@ def assert_readable(error: BaseException, *words: str) -> None:
 def refused(
     server: MockServer, kind: type[InvalidRequestError], *words: str
 ) -> Iterator[pytest.ExceptionInfo[InvalidRequestError]]:
-    """Hold what is done inside to be refused with that class and words, with the server hearing nothing of it."""
+    """Check that the block is refused with that class and words, and that nothing reaches the server."""
     before = (server.requests, server.connections)
     with pytest.raises(InvalidRequestError) as caught:
         yield caught
@@ -169,7 +169,7 @@ def pipe(path: Path, stack: ExitStack, content: bytes = CONTENT) -> Any:
 
 @contextmanager
 def no_hang(path: Path) -> Iterator[None]:
-    """Let whoever waits for the other end of a fifo go on after a while, and fail."""
+    """Release after a while whatever waits for the other end of a fifo, and fail."""
     timer = threading.Timer(2, lambda: os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK)))
     timer.start()
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Where to, and whom to trust: arguments and environment, held to what can be used."""
+"""Where to, and whom to trust: arguments and environment, checked."""
 
 from __future__ import annotations
 
@@ -163,4 +163,11 @@ def test_certificates_that_turn_out_to_be_broken_are_refused_before_anything_goe
 @pytest.mark.parametrize("value", [True, False, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)], ids=["yes", "no", "context"])
 def test_every_other_kind_of_trust_is_taken(value: Any, connect: Callable[..., Chat], server: MockServer) -> None:
     connect(verify=value).send(b"x")
+    assert len(server.received) == 1
+
+
+def test_a_server_is_found_by_its_name(colour: str, server: MockServer) -> None:
+    url = server.base_url.replace("127.0.0.1", "localhost")
+    with Chat(colour, api_key=server.api_key, base_url=url) as chat:
+        chat.send(b"x")
     assert len(server.received) == 1

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from yandex_market_chat import (
+    ChatClient,
     ConnectionFailedError,
     InvalidRequestError,
     NotSentError,
@@ -32,7 +33,7 @@ HUGE = 10**5000
 
 
 def assert_no_client(colour: str, *words: str, **arguments: Any) -> InvalidRequestError:
-    """Hold a client to be refused with a sentence that has these words."""
+    """Check that a client is refused with a sentence that has these words."""
     with pytest.raises(InvalidRequestError) as caught:
         Chat(colour, **({"api_key": KEY} | arguments))
     error = caught.value
@@ -298,3 +299,22 @@ def test_the_integration_stands_in_its_header(value: str, connect: Callable[...,
 )
 def test_an_integration_that_is_none_is_refused(value: Any, colour: str) -> None:
     assert_no_client(colour, 'integration must be "name/version"', integration=value)
+
+
+@pytest.mark.parametrize("wrong", ["no", 0, None])
+def test_a_flag_is_true_or_false(wrong: object) -> None:
+    with pytest.raises(InvalidRequestError, match="True or False"):
+        RetryPolicy(resend_unknown=wrong)  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequestError, match="True or False"):
+        ChatClient(api_key=KEY, keep_alive=wrong)  # type: ignore[arg-type]
+
+
+async def awaited(sent: int, total: int) -> None:
+    """What nobody would await."""
+
+
+@pytest.mark.parametrize("wrong", [3, awaited])
+def test_progress_is_told_to_a_function(chat: Chat, server: MockServer, wrong: object) -> None:
+    with pytest.raises(InvalidRequestError, match="on_progress"):
+        chat.send(b"x", on_progress=wrong)
+    assert server.requests == ()

@@ -1,21 +1,29 @@
-"""Connections that are kept (`keep_alive=True`): used again, never by two at once, and given up with the server."""
+"""Connections: opened, lost, closed; with `keep_alive=True` used again, never by two at once."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import select
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpcore
 import pytest
 
-from yandex_market_chat import AsyncChatClient, ConnectionLostError, SentFile
+from yandex_market_chat import AsyncChatClient, ConnectionLostError, SentFile, Timeout
+from yandex_market_chat._async_network import Backend
+from yandex_market_chat._credentials import Credentials
+from yandex_market_chat._exchange import Exchange
+from yandex_market_chat._network import Backend as SyncBackend
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
 from .conftest import Chat
+from .test_arguments import KEY
 from .test_parallel import at_once
 
 
@@ -158,3 +166,53 @@ def test_idle_connections_are_closed_with_the_client(connect: Callable[..., Chat
     else:
         chat._runner.run(client.aclose())
     assert open_to(server) == 0
+
+
+def test_a_connection_is_used_again_where_there_is_no_poll(
+    colour: str, server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(select, "poll", raising=False)
+    with Chat(colour, api_key=server.api_key, base_url=server.base_url, keep_alive=True) as chat:
+        chat.send(b"x")
+        chat.send(b"y")
+    assert len(server.received) == 2
+
+
+def test_nothing_is_written_to_a_connection_that_has_been_lost() -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            stream = await Backend().connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=5)
+            await stream.aclose()
+            with Exchange(Credentials(KEY, None, None, {}), Timeout(), time.monotonic() + 5) as exchange:
+                with pytest.raises(httpcore.WriteError):
+                    await stream.write(bytes(100_000), timeout=1)
+                assert exchange.cut
+
+    asyncio.run(main())
+
+
+def test_a_connection_whose_time_is_up_before_the_handshake_is_closed() -> None:
+    """Else it is open until it is collected: httpcore does not know it yet."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with Exchange(Credentials(KEY, None, None, {}), Timeout(), time.monotonic() + 5) as exchange:
+            stream = SyncBackend().connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=5)
+            exchange.deadline = time.monotonic() - 1
+            with pytest.raises(httpcore.ConnectTimeout):
+                stream.start_tls(ssl.create_default_context(), "localhost", 1)
+        assert stream.get_extra_info("socket").fileno() == -1
+
+
+def test_a_connection_that_ends_in_the_handshake_is_none() -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            stream = await Backend().connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=5)
+
+            async def ended(*_: object, **__: object) -> None:
+                """What asyncio gives when the connection ended without an error; it cannot be had at will."""
+
+            asyncio.get_running_loop().start_tls = ended  # type: ignore[method-assign]
+            with pytest.raises(httpcore.ConnectError):
+                await stream.start_tls(ssl.create_default_context(), "localhost", 1)
+            await stream.aclose()
+
+    asyncio.run(main())

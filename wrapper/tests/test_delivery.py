@@ -202,13 +202,13 @@ def test_thousands_of_attempts_overflow_nothing() -> None:
 @pytest.mark.parametrize(
     ("refusal", "error"), [(failed, ConnectionFailedError), (parallel, ParallelLimitError), (untold, RateLimitError)]
 )
-@pytest.mark.parametrize("room", [0.0, 0.019])
+@pytest.mark.parametrize("slack", [0.0, 0.019])
 def test_the_last_failure_is_raised_if_the_pause_would_end_behind_the_total(
-    refusal: type, error: type[ChatError], room: float
+    refusal: type, error: type[ChatError], slack: float
 ) -> None:
     world = World()
     with pytest.raises(error) as caught:
-        world.send(refusal(), total=1.0 + room)
+        world.send(refusal(), total=1.0 + slack)
     assert (caught.value.attempts, world.pauses) == (1, [])
 
 

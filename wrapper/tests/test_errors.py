@@ -7,6 +7,7 @@ import builtins
 import copy
 import gc
 import pickle
+import time
 import tracemalloc
 import types
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from yandex_market_chat import (
     ServerError,
     UnclearResponseError,
 )
+from yandex_market_chat._send import Send
 from yandex_market_chat.testing import Answer, Fault, MockServer
 
 from .conftest import Chat
@@ -197,7 +199,7 @@ def test_a_raised_error_is_of_its_kind_says_enough_and_survives_a_pickle(
     assert ("Nobody" in fate) is isinstance(error, DeliveryUnknownError)
     what_happened, _, what_to_do = str(error).partition(fate)
     assert len(what_happened) > 10
-    # What an argument must be like is said in the reason itself.
+    # The reason itself says what an argument must be like.
     assert (len(what_to_do) > 10) is not isinstance(error, InvalidRequestError)
     assert str(error).isprintable()
     assert error.elapsed > 0
@@ -230,7 +232,7 @@ def test_sent_from_an_except_block_only_the_callers_own_exception_hangs_on_it(fa
     except LookupError:
         with pytest.raises(ChatError) as caught:
             failing()
-    # Python itself says "during handling of the above exception", which is true, and so to be left alone.
+    # Python itself says "during handling of the above exception", which is true, so it stays.
     assert caught.value.__cause__ is None
     assert caught.value.__context__ in (None, own)
     assert (own.__cause__, own.__context__) == (None, None)
@@ -376,3 +378,12 @@ def test_no_type_of_httpx_is_public() -> None:
     for error in ERRORS:
         for value in attributes(error("text")).values():
             assert type(value).__module__.partition(".")[0] in ("builtins", "yandex_market_chat", types.__name__)
+
+
+def test_an_error_that_was_never_raised_is_completed_too() -> None:
+    error = ChatError("made by hand")
+    send = Send(time.monotonic)
+    send.business_id = 7
+    send.__exit__(ChatError, error, None)
+    assert error.business_id == 7
+    assert error.__traceback__ is None

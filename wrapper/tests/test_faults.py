@@ -333,6 +333,13 @@ def test_an_early_answer_is_itself_or_unknown_if_the_server_resets(
     assert not any(request.body_complete for request in server.requests)
 
 
+def test_an_answer_before_the_whole_file_could_be_written_is_not_taken_for_sent(chat: Chat, server: MockServer) -> None:
+    server.script(Answer(200, fault=Fault(early="abrupt")))
+    with pytest.raises(ConnectionLostError):
+        chat.send(LARGE)
+    assert not any(request.body_complete for request in server.requests)
+
+
 def test_a_lost_connection_closes_ours_and_leaves_the_client_usable(chat: Chat, server: MockServer) -> None:
     server.script(SCENARIOS["drop-in-body"], SCENARIOS["reset-before-body"], SCENARIOS["silence-before-body"])
     for _ in range(3):

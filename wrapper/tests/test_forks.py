@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from yandex_market_chat import ChatClient
+from yandex_market_chat._base_client import _begin_as_child
+from yandex_market_chat._places import Place
 from yandex_market_chat.testing import MockServer
 
 from .conftest import Chat
@@ -32,13 +35,13 @@ def tls_server(folder: Path) -> Iterator[tuple[MockServer, str]]:
 
 
 @contextmanager
-def unanswering(*, room: int = 0) -> Iterator[str]:
-    """The address of a server that never accepts; with room in its queue for so many connections, or for none."""
+def unanswering(*, backlog: int = 0) -> Iterator[str]:
+    """The address of a server that never accepts; with a backlog of so many connections, or none."""
     with ExitStack() as sockets:
         listener = sockets.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
-        listener.listen(room)
-        for _ in range(0 if room else 8):
+        listener.listen(backlog)
+        for _ in range(0 if backlog else 8):
             filler = sockets.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
@@ -191,3 +194,12 @@ class TestFork:
         with tls_server(tmp_path) as (server, authority):
             forked(program, colour, False, server, authority)
         assert sorted(file.content for file in server.received) == [b"child", b"parent"]
+
+
+def test_a_child_begins_with_places_and_connections_of_its_own(server: MockServer) -> None:
+    # In this process, since what a forked one runs is not seen from here; the others fork for real.
+    with ChatClient(api_key=server.api_key, base_url=server.base_url, max_parallel=1, timeout=2.0) as client:
+        client._places.ask(1, Place())  # somebody's, in the parent
+        _begin_as_child()
+        client.send_file(b"x", business_id=1, chat_id=2)
+    assert len(server.received) == 1

@@ -40,13 +40,13 @@ def tls_server(folder: Path) -> Iterator[tuple[MockServer, str]]:
 
 
 @contextmanager
-def unanswering(*, room: int = 0) -> Iterator[str]:
-    """The address of a server that never accepts; with room in its queue for so many connections, or for none."""
+def unanswering(*, backlog: int = 0) -> Iterator[str]:
+    """The address of a server that never accepts; with a backlog of so many connections, or none."""
     with ExitStack() as sockets:
         listener = sockets.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
-        listener.listen(room)
-        for _ in range(0 if room else 8):
+        listener.listen(backlog)
+        for _ in range(0 if backlog else 8):
             filler = sockets.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
@@ -265,7 +265,7 @@ def test_a_handshake_that_is_given_up_leaves_no_open_connection(timeout: float, 
             assert isinstance(ended, BaseException)
             return ended
 
-    with unanswering(room=20) as address:
+    with unanswering(backlog=20) as address:
         ended = asyncio.run(main(address.replace("http", "https", 1)))
     assert isinstance(ended, NotSentError if timeout < 1 else asyncio.CancelledError)
     gc.collect()

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from yandex_market_chat import AsyncChatClient, ChatError, RetryPolicy
+from yandex_market_chat import AsyncChatClient, ChatClient, ChatError, RetryPolicy
 from yandex_market_chat.testing import Answer, Fault, MockServer
 
 from .conftest import Chat
@@ -177,6 +177,29 @@ def test_an_interrupt_in_flight_leaves_a_warning(server: MockServer, log: Log) -
     assert (record.levelno, record.outcome) == (logging.WARNING, "KeyboardInterrupt")
     assert "delivery unknown" in record.getMessage()
     assert told(record) == (1, 2, "a.pdf", len(CONTENT), 1)
+
+
+def test_a_send_interrupted_after_the_ok_is_logged_as_sent(
+    server: MockServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupt(record: logging.LogRecord) -> bool:
+        if "answered 200" in record.getMessage():
+            raise KeyboardInterrupt
+        return True
+
+    logger = logging.getLogger("yandex_market_chat")
+    logger.addFilter(interrupt)
+    try:
+        with (
+            caplog.at_level(logging.DEBUG, logger="yandex_market_chat"),
+            ChatClient(api_key=server.api_key, base_url=server.base_url) as client,
+            pytest.raises(KeyboardInterrupt),
+        ):
+            client.send_file(b"x", business_id=1, chat_id=2)
+    finally:
+        logger.removeFilter(interrupt)
+    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert record.getMessage().startswith("sent, then interrupted by KeyboardInterrupt")
 
 
 SPENT = {"Date": "Thu, 10 Jul 2025 00:30:00 GMT", "X-RateLimit-Resource-Remaining": "0"} | {

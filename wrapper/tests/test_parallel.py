@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from yandex_market_chat import AsyncChatClient, ChatError, SentFile, WaitTimeoutError
+from yandex_market_chat._places import Place, Places
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
 from .conftest import Chat
@@ -377,3 +378,9 @@ def test_businesses_that_are_done_leave_nothing_behind(connect: Callable[..., Ch
     ended = at_once(chat, *sends)
     assert len({each.business_id for each in ended if isinstance(each, SentFile)}) == 40
     assert left_behind(chat.client) == []
+
+
+def test_a_place_that_was_never_asked_for_can_be_given_back() -> None:
+    places = Places(1)
+    places.give_back(1, Place())
+    assert places.idle

@@ -95,7 +95,7 @@ def test_an_outcome_is_as_the_table_says(colour: str, server: MockServer, name: 
     assert isinstance(error, NotSentError) == (fate == "not sent")
     assert isinstance(error, DeliveryUnknownError) == (fate == "unknown")
     if error.attempts:
-        # The reset of the spent allowance lies behind the total here, so that one is not waited for.
+        # The quota resets after the total here, so nothing waits for it.
         expected = 2 if repeated.startswith("yes") and name != "QuotaExceededError" else 1
         assert error.attempts == expected
     else:

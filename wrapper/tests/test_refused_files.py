@@ -228,7 +228,7 @@ def test_a_refused_file_can_be_told_from_others(chat: Chat, server: MockServer, 
     empty, large = tmp_path / "empty.pdf", tmp_path / "large.mp4"
     empty.touch()
     with large.open("wb") as opened:
-        opened.truncate(2**33)  # takes no room, and must not be read
+        opened.truncate(2**33)  # uses no disk space, and must not be read
         with refused(server, InvalidFileError) as write_only:
             chat.send(opened)
     with refused(server, EmptyFileError) as is_empty:

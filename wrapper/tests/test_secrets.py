@@ -33,6 +33,7 @@ from yandex_market_chat import (
     ParallelLimitError,
     RetryPolicy,
 )
+from yandex_market_chat._credentials import Credentials
 from yandex_market_chat.testing import Answer, Fault, MockServer
 
 from .conftest import Chat
@@ -310,6 +311,12 @@ def test_a_proxy_that_says_no_tells_nothing_even_if_it_repeats_the_password(
     forget_what_httpcore_was_told(caplog)
 
 
+def test_a_token_in_the_place_of_the_proxys_user_is_a_secret_too() -> None:
+    credentials = Credentials(KEY, None, "http://token-of-the-proxy@127.0.0.1:1", {})
+    assert credentials.redact("said token-of-the-proxy") == "said [removed]"
+    assert base64.b64encode(KEY.encode()).decode() not in repr(credentials)
+
+
 def forget_what_httpcore_was_told(caplog: pytest.LogCaptureFixture) -> None:
     """At DEBUG httpcore logs the head of an answer as it came: what another side put there is not ours to change."""
     caplog.get_records("call")[:] = [record for record in caplog.records if not record.name.startswith("httpcore.")]
@@ -364,6 +371,17 @@ def test_a_secret_across_the_end_of_what_is_kept_is_not_kept_in_part(
     error = failure(connect(retry=ONCE))
     assert len(error.body) <= 1024 * 1024
     assert_clean(error.body, "the body")
+
+
+@pytest.mark.parametrize("length", [20, 53])
+def test_a_secret_in_the_middle_of_which_an_answer_breaks_off_is_taken_out(
+    connect: Callable[..., Chat], server: MockServer, length: int
+) -> None:
+    part = KEY[:length]
+    server.script(Answer(400, f"key {part}", headers={"Content-Length": "1000"}, off_contract=True))
+    error = failure(connect())
+    assert error.body == b"key [removed]"
+    assert error.body_truncated
 
 
 def test_a_whole_answer_may_end_as_a_secret_begins(connect: Callable[..., Chat], server: MockServer) -> None:

@@ -1,9 +1,10 @@
-"""What an error says, word for word: of an attempt without an answer, and of an answer that is not "sent"."""
+"""What an error says, word for word: for an attempt without an answer, and for an answer that is not "sent"."""
 
 from __future__ import annotations
 
 import json
 import ssl
+import time
 from collections.abc import Callable
 
 import httpx
@@ -132,3 +133,10 @@ def test_a_trace_id_is_shown_up_to_100_characters(length: int, shown: str) -> No
 )
 def test_what_comes_from_elsewhere_is_one_short_line(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+def test_a_2xx_after_a_failed_write_is_a_lost_connection() -> None:
+    exchange = Exchange(Credentials("ACMA:key", None, None, {}), Timeout(), time.monotonic() + 5)
+    exchange.begun = exchange.cut = exchange.heard = True
+    exchange._status = 200
+    assert "before the whole of it could be written" in str(exchange.outcome().error)  # type: ignore[union-attr]

@@ -102,7 +102,7 @@ def test_the_total_bounds_a_server_that_never_accepts(colour: str, scheme: str) 
 
 def test_the_total_bounds_a_tls_handshake_that_nobody_answers(colour: str) -> None:
     with (
-        unanswering(room=20) as address,
+        unanswering(backlog=20) as address,
         Chat(colour, api_key="k", base_url=address.replace("http", "https", 1), verify=False) as chat,
     ):
         ends_in_time(lambda: chat.send(b"x", timeout=TOTAL), ConnectionFailedError)
@@ -350,7 +350,7 @@ def test_a_client_is_cheap_to_make(tmp_path: Path, kind: type) -> None:
 
 @contextmanager
 def slow_line(context: ssl.SSLContext | None) -> Iterator[int]:
-    """The port of a server with little room, which takes 1.5 MB in some two seconds, and then says OK."""
+    """The port of a server with small buffers, which takes 1.5 MB in some two seconds, and then says OK."""
 
     def serve() -> None:
         with listener.accept()[0] as accepted:

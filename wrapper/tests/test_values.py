@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from yandex_market_chat import Quota, RetryPolicy, SentFile, Timeout
+from yandex_market_chat._headers import Headers
 from yandex_market_chat.testing import MockServer
 
 from .conftest import Chat
@@ -85,3 +86,8 @@ def test_an_unknown_argument_is_a_type_error(colour: str, chat: Chat, server: Mo
     with pytest.raises(TypeError, match="positional argument"):
         chat.client.send_file(b"x", 1, 2)
     assert server.connections == 0
+
+
+def test_headers_are_a_mapping() -> None:
+    headers = Headers([("A", "1"), ("a", "2"), ("B", "3")])
+    assert (len(headers), dict(headers), headers["B"]) == (2, {"a": "1, 2", "b": "3"}, "3")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 
 import yandex_market_chat
+from yandex_market_chat._api import Call
 from yandex_market_chat.testing import Answer, MockServer
 
 from .conftest import Chat
@@ -63,3 +65,12 @@ def test_connections_are_reused_only_if_asked_for(
     for request in server.requests:
         said = [value for value in request.headers.values("Connection") if value.lower() != "keep-alive"]
         assert said == told
+
+
+def test_a_body_can_be_iterated_as_any_async_iterator() -> None:
+    async def main() -> None:
+        body = Call.__new__(Call)
+        body._head, body._content, body._tail, body._on_sent = b"a", b"b", b"c", None
+        assert [piece async for piece in aiter(aiter(body))] == [b"abc"]
+
+    asyncio.run(main())

@@ -5,7 +5,6 @@ let near the network: ARCHITECTURE.md says why.
 """
 
 import json
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.resources import files
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -18,7 +17,9 @@ from _yandex_market_chat_api.api.chats import send_file_to_chat
 from _yandex_market_chat_api.models import ApiResponseStatusType, EmptyApiResponse, SendFileToChatRequest
 from _yandex_market_chat_api.types import File
 
-__all__ = ["CONTRACT_SHA256", "CONTRACT_VERSION", "Call", "contract", "is_ok"]
+from ._send import Send
+
+__all__ = ["CONTRACT_SHA256", "CONTRACT_VERSION", "contract", "is_ok", "send_file_request"]
 
 OnSent = Callable[[int], object]
 _PIECE = 64 * 1024
@@ -33,51 +34,45 @@ def contract() -> dict[str, Any]:
     return document
 
 
-class Call(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """The request that the contract asks for; iterated, its body: a form with one file (RFC 7578).
+def send_file_request(base_url: str, headers: httpx.Headers, send: Send, content: bytes) -> httpx.Request:
+    """Return the request that the contract asks for: a form with one file (RFC 7578)."""
+    # The generated types ask for an open file, which httpx would read in pieces, and rewind.
+    payload = File(payload=cast(BinaryIO, content), file_name=send.name, mime_type=send.content_type)
+    body = SendFileToChatRequest(file=payload)
+    made = send_file_to_chat._get_kwargs(send.business_id, chat_id=send.chat_id, body=body)
+    made |= {"url": base_url + made["url"], "headers": [*headers.raw, *made["headers"].items()]}
+    request = httpx.Request(**made)
+    request.stream = _Form(cast(httpx.SyncByteStream, request.stream), content, send.on_sent)
+    return request
 
-    `httpx.Request` takes the generated arguments as they are, but needs longer for that than sending 10 KB takes. Here
-    the body comes in as few pieces as the transport can write without copying the file.
+
+class _Form(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """The form that httpx makes, in as few pieces as can be written without copying the file.
 
     `on_sent` is told how many bytes of the file have been written so far, from 0 on.
     """
 
-    def __init__(
-        self, business_id: int, chat_id: int, name: str, content: bytes, content_type: str, on_sent: OnSent | None
-    ) -> None:
-        # The generated types ask for an open file, which httpx would read in pieces, and rewind.
-        payload = File(payload=cast(BinaryIO, content), file_name=name, mime_type=content_type)
-        made = send_file_to_chat._get_kwargs(business_id, body=SendFileToChatRequest(file=payload), chat_id=chat_id)
-        self.method, self.path = made["method"], made["url"]
-        # Whole numbers, as the contract has it: nothing to be escaped, and anything else would raise.
-        self.query = "&".join([f"{name}={value:d}" for name, value in made["params"].items()])
-        ((field, _),) = made["files"]
-        name = name.replace('"', "%22")  # as browsers do; what else would have to be escaped is in no name
-        boundary = os.urandom(16).hex()
-        part = f'Content-Disposition: form-data; name="{field}"; filename="{name}"\r\nContent-Type: {content_type}'
-        self._head = f"--{boundary}\r\n{part}\r\n\r\n".encode()
+    def __init__(self, form: httpx.SyncByteStream, content: bytes, on_sent: OnSent | None) -> None:
+        self._pieces = list(form)
         self._content = content
-        self._tail = f"\r\n--{boundary}--\r\n".encode()
         self._on_sent = on_sent
-        self.headers = (
-            *made["headers"].items(),
-            ("Content-Length", str(len(self._head) + len(content) + len(self._tail))),
-            ("Content-Type", f"multipart/form-data; boundary={boundary}"),
-        )
 
     def __iter__(self) -> Iterator[bytes]:
-        if self._on_sent is not None:
-            return self._counted(self._on_sent)
-        pieces = (self._head, self._content, self._tail)
-        return iter(pieces if len(self._content) > _PIECE else (b"".join(pieces),))
+        if self._on_sent is None and len(self._content) <= _PIECE:
+            return iter((b"".join(self._pieces),))
+        at = self._pieces.index(self._content)
+        head, tail = b"".join(self._pieces[:at]), b"".join(self._pieces[at + 1 :])
+        if self._on_sent is None:
+            return iter((head, self._content, tail))
+        return self._counted(head, tail, self._on_sent)
 
-    def _counted(self, on_sent: OnSent) -> Iterator[bytes]:
-        yield self._head
+    def _counted(self, head: bytes, tail: bytes, on_sent: OnSent) -> Iterator[bytes]:
+        yield head
         on_sent(0)
         for start in range(0, len(self._content), _PIECE):
             yield self._content[start : start + _PIECE]
             on_sent(min(start + _PIECE, len(self._content)))
-        yield self._tail
+        yield tail
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return _Awaited(iter(self))

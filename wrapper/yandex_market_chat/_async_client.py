@@ -3,27 +3,28 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from functools import partial
 from importlib import import_module
-from typing import Any, NamedTuple, Self, TypeVar, cast
-from weakref import WeakKeyDictionary
+from typing import Any, Self, TypeVar, cast
 
 import httpx
 
-from ._async_network import Backend
+from ._attempt import Failure
 from ._base_client import BaseClient, Progress
-from ._delivery import Outcome, Pause, deliver, out_of_time
-from ._exchange import Exchange
-from ._file import File, FileLike, read_stream
-from ._options import Timeout
-from ._places import Place
+from ._delivery import Outcome, Pause, Rules, Step, TakeSlot, advance, deliver, out_of_time
+from ._errors import WaitTimeoutError
+from ._file import CheckedFile, File, FileLike, checked_file, read_stream
+from ._network import PATIENCE, AsyncBackend, AsyncTransport
+from ._options import Options, Timeout
+from ._quota import Quotas
 from ._send import Send, SentFile
-from ._transport import make_transport
+from ._slots import Slot
 
 T = TypeVar("T")
+AsyncFileLike = FileLike | AsyncIterable[bytes]
 
 # What the synchronous client imports when first needed; here that would hold up the loop for 20 ms.
 import_module("._api", __package__)
@@ -33,35 +34,11 @@ with suppress(ImportError):
 
 
 class AsyncChatClient(BaseClient):
-    """Sends files into chats with buyers, on asyncio. Task-safe, cheap to make, usable in one event loop after another.
-
-    Args:
-        api_key: the key of the cabinet, "ACMA:…", with the scope `communication` or `all-methods`. Default: the
-            environment variable YANDEX_MARKET_API_KEY.
-        oauth_token: an OAuth token instead (outdated, still accepted by Market). At most one of the two.
-        base_url: scheme, host, perhaps port and path. Default: the environment variable YANDEX_MARKET_BASE_URL, else
-            https://api.partner.market.yandex.ru. Sellers of Market Yandex Go use
-            https://api.partner.market.yandex.net.
-        timeout: a `Timeout`, or the total in seconds.
-        retry: what is repeated without asking.
-        max_file_size: in bytes. The documentation says "5 MB", and does not say which.
-        max_parallel: requests at once per business (Market allows 4, over all clients of the cabinet). Businesses do
-            not wait for each other.
-        integration: "name/version" of the calling software, for the seller's log at Market (X-Market-Integration).
-        keep_alive: reuse connections. Off: the documentation says that it is not supported, and a reused connection
-            that dies is a delivery nobody can know about.
-        verify: True (certificates of SSL_CERT_FILE, SSL_CERT_DIR or certifi), a CA file, an `ssl.SSLContext`, or False
-            to trust anyone.
-        proxy: an http:// or https:// URL; "" for none. Default: what HTTPS_PROXY, ALL_PROXY and NO_PROXY say when the
-            client is made.
-
-    Raises:
-        InvalidRequestError: an argument, or what the environment says in its place, cannot be used.
-    """
+    """Sends files into chats with buyers, on asyncio. Task-safe, cheap to make, usable in several event loops."""
 
     async def send_file(
         self,
-        file: FileLike | AsyncIterable[bytes],
+        file: AsyncFileLike,
         *,
         business_id: int,
         chat_id: int,
@@ -70,118 +47,79 @@ class AsyncChatClient(BaseClient):
         timeout: Timeout | float | None = None,
         on_progress: Progress | None = None,
     ) -> SentFile:
-        """Send one file into the chat with a buyer, and return when Market has taken it.
-
-        The content is read once, when the send's turn has come; each attempt sends the same bytes from memory. Repeated
-        without asking is only what provably did not reach the chat (see `RetryPolicy`).
-
-        Args:
-            file: a path of a regular file; bytes, a bytearray or a memoryview; an open binary file, sent from its
-                current position and left open; or an async iterator of bytes. 1 byte to the client's `max_file_size`.
-            business_id: the id of the business (the cabinet, `campaigns[].business.id` of `GET v2/campaigns`; not the
-                id of a campaign), from 1 to 2^63-1.
-            chat_id: the id of the chat, from 1 to 2^63-1.
-            name: the file name that the buyer sees. Default: that of the file. Sent is its last path component, without
-                control and direction-override characters, shortened to 255 bytes of UTF-8; a file without a name gets
-                one that fits its type.
-            content_type: for example "application/pdf". Default: what the extension of the name says.
-            timeout: a `Timeout`, or the total in seconds. Default: the client's.
-            on_progress: called on the event loop with (bytes of the file written, its size), from 0 in each attempt. If
-                it raises, that is logged once, and it is not called again.
-
-        Returns:
-            The file as sent: Market answered 200 with `"status": "OK"`.
-
-        Raises:
-            InvalidRequestError: an argument was refused here (for the file: InvalidFileError, EmptyFileError,
-                FileTooLargeError). Nothing went out.
-            OSError: the path is missing or forbidden. Nothing went out. What the file's own reader raises passes
-                through as well.
-            NotSentError: the buyer has not got the file: sending it again cannot send it twice.
-            DeliveryUnknownError: nobody can know whether the buyer has the file: look into the chat before sending it
-                again.
-
-        Source: https://yandex.ru/dev/market/partner-api/doc/ru/reference/chats/sendFileToChat
-        """
         # This frame stays in the traceback of an error; those below it, which hold the content of the file, do not.
         with Send(time.monotonic) as send:
             self._begin(send, business_id, chat_id, timeout, on_progress)
-            look = partial(self._look_at, send, file, name, content_type)
-            if isinstance(file, str | os.PathLike):  # a look at a path may wait for a disk
-                found = await _in_time(send, _in_thread(look), "while the send looked at the file")
-            else:
-                found = look()
-            return await self._deliver(send, found)
+            return await self._deliver(send, await self._looked_at(send, file, name, content_type), self._rules)
 
-    async def _deliver(self, send: Send, file: File) -> SentFile:
-        places, place, content = self._places, Place(), b""
+    async def check_file(
+        self, file: AsyncFileLike, *, name: str | None = None, content_type: str | None = None
+    ) -> CheckedFile:
+        with Send(time.monotonic, silent=True) as send:
+            content = await self._content(await self._looked_at(send, file, name, content_type))
+            return checked_file(send.name, send.content_type, content)
+
+    async def _looked_at(self, send: Send, file: AsyncFileLike, name: str | None, content_type: str | None) -> File:
+        look = partial(self._look_at, send, file, name, content_type)
+        if isinstance(file, str | os.PathLike):  # a look at a path may wait for a disk
+            return await _in_time(send, _in_thread(look), "while the send looked at the file")
+        return look()
+
+    async def _deliver(self, send: Send, file: File, rules: Rules) -> SentFile:
+        if not self._route.ready:
+            await _in_time(send, _in_thread(self._route.load), "before the request could be begun")
+        slots, slot, content = self._slots, Slot(), b""
+        steps = deliver(send, rules, send.deadline)
+        outcome: Outcome | None = None
         try:
-            places.ask(send.business_id, place)
-            if place.turn is not None:
-                turn = asyncio.wrap_future(place.turn)
-                await _in_time(send, turn, "while the send waited for others of this business")
-            self._check_usable()
-            content = await _in_time(send, self._content(file), "while the file was read")
-            send.size = len(content)
-            transport = await _in_time(send, self._connections(), "before the request could be begun")
-            steps = deliver(send, self._rules, send.deadline)
-            outcome: Outcome | None = None
-            while not isinstance(step := steps.send(outcome), SentFile):
+            while isinstance(step := advance(steps, outcome), Step):
+                outcome = None
+                if isinstance(step, TakeSlot):
+                    slots.ask(send.business_id, slot := Slot())
+                    if slot.ready is not None:
+                        outcome = await _wait_for(slot.ready, send)
+                    if not (content or outcome):
+                        self._check_usable()
+                        content = await _in_time(send, self._content(file), "while the file was read")
+                        send.size = len(content)
+                    continue
+                if not isinstance(step, Pause):
+                    outcome = await self._attempt(send, content)
+                slots.release(send.business_id, slot)
                 if isinstance(step, Pause):
                     await asyncio.sleep(step.seconds)
-                    outcome = None
-                else:
-                    outcome = await self._attempt(transport, send, content)
             return step
         finally:
             content = b""  # a frame lives as long as an error that somebody keeps
-            places.give_back(send.business_id, place)
-            await self._close_if_done()
+            slots.release(send.business_id, slot)
 
     async def _content(self, file: File) -> bytes:
+        limit = self._options.max_file_size
         if file.stream is not None:
-            return await read_stream(file.stream, self._max_file_size)
-        return file.read(self._max_file_size) if file.in_memory else await _in_thread(file.read, self._max_file_size)
+            return await read_stream(file.stream, limit)
+        return file.read(limit) if file.in_memory else await _in_thread(file.read, limit)
 
-    async def _attempt(self, transport: httpx.AsyncHTTPTransport, send: Send, content: bytes) -> Outcome:
-        send.exchange = Exchange(self._credentials, send.timeout, send.deadline)
-        with send.exchange as exchange:
-            async with asyncio.timeout(send.left()):
-                response = await transport.handle_async_request(self._request(send, content))
-                async with aclosing(cast(httpx.AsyncByteStream, response.stream)) as stream:
-                    exchange.answered(response)
-                    async with aclosing(cast(AsyncGenerator[bytes], aiter(stream))) as chunks:
-                        async for chunk in chunks:
-                            if not exchange.wants_more(chunk):
-                                break
-        return exchange.outcome()
-
-    def _forget_connections(self) -> None:
-        # A connection belongs to the loop that it was opened in.
-        self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, _Open] = WeakKeyDictionary()
-
-    async def _connections(self) -> httpx.AsyncHTTPTransport:
-        loop = asyncio.get_running_loop()
-        if loop not in self._open:
-            # With TLS certificates may have to be read, for some 20 to 50 ms.
-            make = partial(make_transport, httpx.AsyncHTTPTransport, Backend(), self._route)
-            made = await _in_thread(make) if self._route.uses_tls else make()
-            if loop not in self._open:  # another task may have been as quick
-                guard = _closed_with_the_loop(made, self._open)
-                self._open[loop] = _Open(made, guard)
-                await anext(guard)
-        return self._open[loop].transport
+    async def _attempt(self, send: Send, content: bytes) -> Outcome:
+        attempt, request = self._new_attempt(send, content)
+        left = send.left()
+        with attempt:
+            async with (
+                asyncio.timeout(None if left is None else left + PATIENCE) as bound,
+                aclosing(AsyncBackend(attempt, bound)) as backend,
+            ):
+                response = await AsyncTransport(self._route, backend).handle_async_request(request)
+                attempt.answered(response)
+                async with aclosing(
+                    cast(AsyncGenerator[bytes], aiter(cast(httpx.AsyncByteStream, response.stream)))
+                ) as chunks:
+                    async for chunk in chunks:
+                        if not attempt.wants_more(chunk):
+                            break
+        return attempt.outcome()
 
     async def aclose(self) -> None:
         """Close the client: what is in flight may end, what waits and what comes is refused. May be called twice."""
         self._closed = True
-        await self._close_if_done()
-
-    async def _close_if_done(self) -> None:
-        if self._closed and self._places.idle:
-            found = self._open.pop(asyncio.get_running_loop(), None)
-            if found is not None:
-                await found.guard.aclose()
 
     async def __aenter__(self) -> Self:
         self._check_usable()
@@ -191,20 +129,39 @@ class AsyncChatClient(BaseClient):
         await self.aclose()
 
 
-class _Open(NamedTuple):
-    transport: httpx.AsyncHTTPTransport
-    guard: AsyncGenerator[None]
+class BatchDoor:
+    """What a batch uses of a client, beside what everybody may: its slots, quotas and options are the client's."""
+
+    def __init__(self, chat: AsyncChatClient) -> None:
+        self._chat = chat
+        self._rules = chat._rules._replace(waits_for_limits=False)
+        self.options: Options = chat._options
+        self.quotas: Quotas = chat._quotas
+
+    def check_usable(self) -> None:
+        """Raise an `InvalidRequestError` if the client is closed."""
+        self._chat._check_usable()
+
+    def load_certificates(self) -> None:
+        """Load what TLS trusts, which takes a moment; raise an `InvalidRequestError` if that is impossible."""
+        self._chat._route.load()
+
+    async def send_file(
+        self, content: bytes, *, business_id: int, chat_id: int, name: str, content_type: str | None
+    ) -> SentFile:
+        """Send as the client does, but raise a 420 at once, and do not wait for a quota that is spent."""
+        with Send(time.monotonic) as send:
+            self._chat._begin(send, business_id, chat_id, None, None)
+            file = self._chat._look_at(send, content, name, content_type)
+            return await self._chat._deliver(send, file, self._rules)
 
 
-async def _closed_with_the_loop(
-    transport: httpx.AsyncHTTPTransport, transports: MutableMapping[asyncio.AbstractEventLoop, Any]
-) -> AsyncGenerator[None]:
-    """Close the connections with the loop: before it ends it closes the generators that have been begun in it."""
+async def _wait_for(ready: "Future[None]", send: Send) -> Failure | None:
     try:
-        yield
-    finally:
-        transports.pop(asyncio.get_running_loop(), None)
-        await transport.aclose()
+        await _in_time(send, asyncio.wrap_future(ready), "while the send waited for others of this business")
+    except WaitTimeoutError as error:
+        return Failure(error)
+    return None
 
 
 async def _in_time(send: Send, work: Awaitable[T], doing: str) -> T:

@@ -5,40 +5,34 @@ import os
 import ssl
 import time
 import typing
-from collections.abc import AsyncIterable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
 from inspect import iscoroutinefunction
 from weakref import WeakSet
 
-import httpx
-
+from ._attempt import Attempt
 from ._credentials import Credentials
 from ._delivery import Rules
 from ._errors import InvalidRequestError
-from ._file import File, FileLike, look_at, name_and_type
-from ._options import RetryPolicy, Timeout, check_count, check_integration, refuse
-from ._places import Places
-from ._quota import Allowances, Quota
-from ._route import Route
-from ._send import Send, tell
-from ._tls import renew_lock
-from ._transport import make_request
+from ._file import CheckedFile, File, FileLike, look_at, name_and_type
+from ._options import Options, RetryPolicy, Timeout, refuse
+from ._quota import Quota, Quotas
+from ._route import Route, renew_lock
+from ._send import Send, SentFile, log_safely
+from ._slots import Slots
 from ._version import __version__
 
 if typing.TYPE_CHECKING:
-    from ._api import Call
+    import httpx
 
 Progress = Callable[[int, int], object]
+Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 
 LARGEST_ID = 2**63 - 1  # int64 in the contract
 
 
 class BaseClient:
-    """The arguments, and all that needs no waiting."""
-
-    _forget_connections: Callable[[], None]
-    """Of each colour: begin without connections."""
+    """The arguments, and all that needs no waiting. What both clients have in common is documented here."""
 
     def __init__(
         self,
@@ -51,19 +45,43 @@ class BaseClient:
         max_file_size: int = 5 * 1024 * 1024,
         max_parallel: int = 4,
         integration: str | None = None,
-        keep_alive: bool = False,
-        verify: bool | str | os.PathLike[str] | ssl.SSLContext = True,
+        verify: Verify = True,
         proxy: str | None = None,
     ) -> None:
+        """Make a client. Cheap: no connection is opened and no certificate loaded before the first send.
+
+        Args:
+            api_key: the key of the cabinet, "ACMA:…", with the scope `communication` or `all-methods`. Default: the
+                environment variable YANDEX_MARKET_API_KEY.
+            oauth_token: an OAuth token instead (outdated, still accepted by Market). At most one of the two.
+            base_url: scheme, host, perhaps port and path. Default: the environment variable YANDEX_MARKET_BASE_URL,
+                else https://api.partner.market.yandex.ru. Sellers of Market Yandex Go use
+                https://api.partner.market.yandex.net.
+            timeout: a `Timeout`, or the total in seconds.
+            retry: what is repeated without asking.
+            max_file_size: in bytes. The documentation says "5 MB", and does not say which.
+            max_parallel: requests at once per business (Market allows 4, over all clients of the cabinet). Businesses
+                do not wait for each other.
+            integration: "name/version" of the calling software, for the seller's log at Market (X-Market-Integration).
+            verify: True (certificates of SSL_CERT_FILE, SSL_CERT_DIR or certifi), a CA file, an `ssl.SSLContext`, or
+                False to trust anyone.
+            proxy: an http:// or https:// URL; "" for none. Default: what HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and
+                NO_PROXY say when the client is made.
+
+        Raises:
+            InvalidRequestError: an argument, or what the environment says in its place, cannot be used.
+        """
         refused: InvalidRequestError | None = None
         try:
-            self._timeout = Timeout().but(timeout)
-            if not isinstance(retry, RetryPolicy):
-                refuse(f"retry must be a RetryPolicy, not {type(retry).__name__}.")
-            self._max_file_size = check_count("max_file_size", max_file_size)
-            self._max_parallel = check_count("max_parallel", max_parallel)
-            self._route = Route(base_url, proxy, verify, keep_alive)
-            headers = {"Host": self._route.host} | _headers(integration, keep_alive)
+            self._options = Options(
+                timeout=Timeout().but(timeout),
+                retry=retry,
+                max_file_size=max_file_size,
+                max_parallel=max_parallel,
+                integration=integration,
+            )
+            self._route = Route(base_url, proxy, verify)
+            headers = {"Host": self._route.host} | _request_headers(self._options)
             self._credentials = Credentials(api_key, oauth_token, self._route.proxy, headers)
         except InvalidRequestError as error:
             refused = error
@@ -71,36 +89,96 @@ class BaseClient:
         del api_key, oauth_token, base_url, proxy
         if refused is not None:
             raise refused.with_traceback(None)
-        self._allowances = Allowances()
-        self._rules = Rules(retry, self._allowances, time.monotonic, lambda: datetime.now(UTC))
+        self._quotas = Quotas()
+        self._rules = Rules(self._options.retry, self._quotas, time.monotonic, lambda: datetime.now(UTC))
         self._closed = False
         self._inherited: list[object] = []
-        self._start_anew()
+        self._slots = Slots(self._options.max_parallel)
         _clients.add(self)
 
-    def _start_anew(self) -> None:
-        """Begin without places and connections: at the beginning, and in a forked child."""
-        self._places = Places(self._max_parallel)
-        self._forget_connections()
-        self._allowances.renew_lock()
+    def send_file(
+        self,
+        file: FileLike,
+        *,
+        business_id: int,
+        chat_id: int,
+        name: str | None = None,
+        content_type: str | None = None,
+        timeout: Timeout | float | None = None,
+        on_progress: Progress | None = None,
+    ) -> SentFile | typing.Awaitable[SentFile]:
+        """Send one file into the chat with a buyer, and return when Market has taken it.
 
-    def _check_usable(self) -> None:
-        if self._closed:
-            refuse(f"This {type(self).__name__} is closed; make a new one.")
+        The content is read once, when a slot of the business is free; each attempt sends the same bytes from memory.
+        Repeated without asking is only what provably did not reach the chat (see `RetryPolicy`).
+
+        Args:
+            file: a path of a regular file; bytes, a bytearray or a memoryview; an open binary file, sent from its
+                current position and left open; with `AsyncChatClient` also an async iterator of bytes. 1 byte to the
+                client's `max_file_size`.
+            business_id: the id of the business (the cabinet, `campaigns[].business.id` of `GET v2/campaigns`; not the
+                id of a campaign), from 1 to 2^63-1.
+            chat_id: the id of the chat, from 1 to 2^63-1.
+            name: the file name that the buyer sees. Default: that of the file. Control and direction-override
+                characters are left out, and it is shortened to 255 bytes of UTF-8; a file without a name gets one that
+                fits its type.
+            content_type: for example "application/pdf". Default: what the extension of the name says.
+            timeout: a `Timeout`, or the total in seconds. Default: the client's.
+            on_progress: called with (bytes of the file written, its size), from 0 in each attempt; with
+                `AsyncChatClient` on the event loop. If it raises, that is logged once, and it is not called again.
+
+        Returns:
+            The file as sent: Market responded 200 with `"status": "OK"`.
+
+        Raises:
+            InvalidRequestError: an argument was refused here (for the file: InvalidFileError, EmptyFileError,
+                FileTooLargeError). Nothing went out.
+            OSError: the path is missing or forbidden. Nothing went out. What the file's own reader raises passes
+                through as well.
+            NotSentError: the buyer did not receive the file: sending it again cannot deliver it twice.
+            DeliveryUnknownError: nobody can know whether the buyer received the file: check the chat before resending.
+
+        Source: https://yandex.ru/dev/market/partner-api/doc/ru/reference/chats/sendFileToChat
+        """
+        raise NotImplementedError
+
+    def check_file(
+        self, file: FileLike, *, name: str | None = None, content_type: str | None = None
+    ) -> CheckedFile | typing.Awaitable[CheckedFile]:
+        """Return what would be sent, after every check of `send_file` that concerns the file. No request is made.
+
+        Args:
+            file: as for `send_file`. It is read whole: an open file or an iterator stands at its end afterwards.
+            name: as for `send_file`.
+            content_type: as for `send_file`.
+
+        Returns:
+            Name and type as they would be sent, the size in bytes, and the SHA-256 of the content.
+
+        Raises:
+            InvalidRequestError: it would be refused (for the file: InvalidFileError, EmptyFileError,
+                FileTooLargeError).
+            OSError: the path is missing or forbidden.
+        """
+        raise NotImplementedError
 
     def quota(self, business_id: int) -> Quota | None:
-        """Return the hourly allowance of a business, as the server told it last.
+        """Return the hourly quota of a business, as the server told it last.
 
         Args:
             business_id: the id of the business (the cabinet), from 1 to 2^63-1.
 
         Returns:
-            The allowance; None if no answer for this business has told it yet. No request is made.
+            The quota; None if no response for this business has told it yet. No request is made.
 
         Raises:
             InvalidRequestError: `business_id` is no valid id.
         """
-        return self._allowances.of(_checked_id("business_id", business_id))
+        return self._quotas.of(_checked_id("business_id", business_id))
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            refuse(f"This {type(self).__name__} is closed; make a new one.")
 
     def _begin(
         self, send: Send, business_id: int, chat_id: int, timeout: Timeout | float | None, on_progress: Progress | None
@@ -111,7 +189,7 @@ class BaseClient:
             send.chat_id = _checked_id("chat_id", chat_id)
         finally:  # so that the error about the one tells the other
             send.business_id = _checked_id("business_id", business_id)
-        send.timeout = self._timeout.but(timeout)
+        send.timeout = self._options.timeout.but(timeout)
         if send.timeout.total is not None:
             send.deadline = send.started + send.timeout.total
         if on_progress is not None:
@@ -119,18 +197,20 @@ class BaseClient:
                 refuse("on_progress must be a function (not async) of two numbers.")
             send.on_sent = _reporter(send, on_progress)
 
-    def _look_at(
-        self, send: Send, file: FileLike | AsyncIterable[bytes], name: str | None, content_type: str | None
-    ) -> File:
+    def _look_at(self, send: Send, file: object, name: str | None, content_type: str | None) -> File:
         """Check all of the file that can be checked before it is read."""
         send.name, send.content_type = name_and_type(file, name, content_type)
-        found = look_at(file, self._max_file_size)
+        found = look_at(file, self._options.max_file_size)
         send.size = found.size or 0
         return found
 
-    def _request(self, send: Send, content: bytes) -> httpx.Request:
-        call = _call_type()(send.business_id, send.chat_id, send.name, content, send.content_type, send.on_sent)
-        return make_request(self._route.url, self._credentials.headers, call, send.timeout)
+    def _new_attempt(self, send: Send, content: bytes) -> "tuple[Attempt, httpx.Request]":
+        """Return the record of an attempt, which is there before anything of the attempt is, and its request."""
+        from ._api import send_file_request  # when first needed: as long as all else of the import takes
+
+        send.attempt = Attempt(self._credentials, send.timeout, send.deadline, self._route.peer)
+        request = send_file_request(self._route.base_url, self._credentials.headers, send, content)
+        return send.attempt, request
 
     def __repr__(self) -> str:
         if not hasattr(self, "_closed"):  # shown in the traceback of a refused argument
@@ -138,38 +218,30 @@ class BaseClient:
         return f"<{type(self).__name__} {self._route.base_url}{' closed' if self._closed else ''}>"
 
 
-@cache
-def _call_type() -> "type[Call]":
-    from ._api import Call  # when first needed: as long as all else of the import takes
-
-    return Call
-
-
 _clients: WeakSet[BaseClient] = WeakSet()
 
 
 def _begin_as_child() -> None:
-    """Let go of what belongs to the parent of a forked process: locks that another thread held, places, connections."""
+    """Let go of what belongs to the parent of a forked process: slots, and locks that another thread held."""
     renew_lock()
     for client in list(_clients):
-        # Kept, not closed: the parent goes on using them, and asyncio would take them out of what both watch.
-        client._inherited.append(vars(client).copy())
-        client._start_anew()
+        client._inherited.append(client._slots)  # kept: what the parent waits for is nothing to the child
+        client._slots = Slots(client._options.max_parallel)
+        client._quotas.renew_lock()
 
 
 # Windows has it not: there nothing forks.
 getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_begin_as_child)
 
 
-def _headers(integration: str | None, keep_alive: bool) -> dict[str, str]:
+def _request_headers(options: Options) -> dict[str, str]:
     headers = {
         "Accept": "application/json",
         "Accept-Encoding": "identity",
         "User-Agent": f"yandex-market-chat/{__version__}",
+        "Connection": "close",  # keep-alive is not supported, the documentation says
     }
-    if integration is not None:
-        headers["X-Market-Integration"] = check_integration(integration)
-    return headers if keep_alive else headers | {"Connection": "close"}
+    return headers | ({"X-Market-Integration": options.integration} if options.integration is not None else {})
 
 
 def _checked_id(name: str, value: object) -> int:
@@ -192,6 +264,6 @@ def _reporter(send: Send, report: Progress) -> Callable[[int], None]:
         except Exception as error:  # the caller's own code: whatever it raises must not turn a sent file into an error
             failed = True
             text = "on_progress raised %s and is not called again for this file"
-            tell(logging.ERROR, text, type(error).__name__, extra=send.describe())
+            log_safely(logging.ERROR, text, type(error).__name__, extra=send.describe())
 
     return on_sent

@@ -1,56 +1,72 @@
 """The decision core: what follows from what happened. Plain code, no I/O, the same for sync and async.
 
-`deliver` is a generator. It yields what is to be done next, an `Attempt` or a `Pause`, and is told what came of it: an
-`Answer` or a `Failure` for an attempt, nothing for a pause. The last it yields is a `SentFile`, or it raises the error.
+`deliver` is a generator. It yields what is to be done next and is told what came of it: a `Response` or a `Failure` of
+an attempt, nothing of the other steps. It returns the `SentFile`, or raises the error.
 """
 
 import logging
 import random
 from collections.abc import Callable, Generator
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from . import _errors as errors
 from ._answer import Answer, error_of, is_sent
-from ._exchange import Failure
+from ._attempt import Failure
 from ._options import RetryPolicy
-from ._quota import Allowances, Quota, read_quota
-from ._send import Send, SentFile, logger, tell
+from ._quota import Quota, Quotas, read_quota
+from ._send import Send, SentFile, log_safely, logger
 
 FIRST_PAUSE = 0.5
 """Seconds at most before the first repeat; doubled for each further one."""
 LONGEST_PAUSE = 8.0
-"""Seconds at most before any repeat but that after a spent allowance."""
+"""Seconds at most before any repeat but that after a spent quota."""
+
+T = TypeVar("T")
 
 
-class Attempt:
-    """Send the request now."""
+class TakeSlot(NamedTuple):
+    """Wait until a request may begin; a `Failure` if the total time passes meanwhile."""
+
+
+class MakeAttempt(NamedTuple):
+    """Send the request now, then release the slot."""
 
 
 class Pause(NamedTuple):
-    """Wait, then go on."""
+    """Release the slot and wait."""
 
     seconds: float
 
 
+Step = TakeSlot | MakeAttempt | Pause
 Outcome = Answer | Failure
-Steps = Generator[Attempt | Pause | SentFile, Outcome | None, None]
+Steps = Generator[Step, Outcome | None, T]
 
 
 class Rules(NamedTuple):
     """What decides beside what happened. The clocks and the dice are passed in."""
 
     retry: RetryPolicy
-    allowances: Allowances
+    quotas: Quotas
     clock: Callable[[], float]
-    today: Callable[[], datetime]
+    utcnow: Callable[[], datetime]
     jitter: Callable[[], float] = random.random
     waits_for_limits: bool = True
-    """Whether a 420 is repeated, and a spent allowance waited for. A batch does both for a business as a whole."""
+    """Whether a 420 is repeated, and a spent quota waited for. A batch does both for a business as a whole."""
 
 
-def deliver(send: Send, rules: Rules, deadline: float) -> Steps:
-    """Decide a send whose file has been read and whose place has been given.
+def advance(steps: Steps[T], outcome: Outcome | None) -> Step | T:
+    """Return the next step, or what the generator returns."""
+    try:
+        return steps.send(outcome)
+    except StopIteration as ended:
+        result: T = ended.value
+        return result
+
+
+def deliver(send: Send, rules: Rules, deadline: float) -> Steps[SentFile]:
+    """Decide a send.
 
     The outcome is over all attempts: once one may have reached the buyer, a later refusal cannot undo that.
     """
@@ -58,27 +74,36 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps:
     last: errors.ChatError | None = None
     resume = rules.clock()
     while True:
-        # Others learn while this one waits, so what is known of the allowance is asked again after each pause.
-        while (
-            pause := max(resume - rules.clock(), spent := rules.allowances.spent_for(send.business_id, rules.clock()))
-        ) > 0:
-            if rules.clock() + pause >= deadline or (spent and not rules.waits_for_limits):
-                raise _final(unknown, last or _known_to_be_spent(rules.allowances.of(send.business_id)))
-            _log(send, "pause of %.3f s", pause, pause=pause)
-            yield Pause(pause)
+        has_slot = False
+        while True:
+            # Others learn while this one waits, so what is known of the quota is asked again after each wait.
+            spent = rules.quotas.spent_for(send.business_id, rules.clock())
+            pause = max(resume - rules.clock(), spent)
+            if pause > 0:
+                if rules.clock() + pause >= deadline or (spent and not rules.waits_for_limits):
+                    raise _final(unknown, last or _known_to_be_spent(rules.quotas.of(send.business_id)))
+                _log(send, "pause of %.3f s", pause, pause=pause)
+                yield Pause(pause)
+                has_slot = False
+            elif has_slot:
+                break
+            else:
+                outcome = yield TakeSlot()
+                if isinstance(outcome, Failure):
+                    raise _final(unknown, last or outcome.error)
+                has_slot = True
         if rules.clock() >= deadline:
             raise _final(unknown, last or out_of_time("before the request could be begun"))
 
         send.attempts += 1
-        outcome = yield Attempt()
+        outcome = yield MakeAttempt()
         if isinstance(outcome, Answer):
             send.confirmed = is_sent(outcome)
-            quota, seconds = read_quota(outcome.headers, rules.today)
-            rules.allowances.learn(send.business_id, quota, seconds, rules.clock())
-            _log(send, "attempt %d: answered %d", send.attempts, outcome.status_code, status_code=outcome.status_code)
+            quota, seconds = read_quota(outcome.headers, rules.utcnow)
+            rules.quotas.learn(send.business_id, quota, seconds, rules.clock())
+            _log(send, "attempt %d: status %d", send.attempts, outcome.status_code, status_code=outcome.status_code)
             if send.confirmed:
-                yield _sent(send, outcome, quota)
-                return
+                return _sent(send, outcome, quota)
             last, final = error_of(outcome, quota), False
         else:
             assert isinstance(outcome, Failure)  # noqa: S101  the driver's part of the bargain
@@ -88,7 +113,7 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps:
         if isinstance(last, errors.DeliveryUnknownError):
             send.unknown_attempts += 1
             unknown = unknown or last
-        send.exchange = None
+        send.attempt = None
         if final or send.attempts >= rules.retry.attempts or not _may_repeat(last, rules):
             raise _final(unknown, last)
         resume = rules.clock() + _pause_after(send.attempts, rules.jitter())
@@ -122,7 +147,7 @@ def _final(unknown: errors.DeliveryUnknownError | None, last: errors.ChatError) 
 
 
 def _known_to_be_spent(quota: Quota | None) -> errors.ChatError:
-    reason = "The hourly allowance is spent, as an earlier answer told; Market was not asked."
+    reason = "The hourly quota is spent, as an earlier response told; Market was not asked."
     return errors.QuotaExceededError._because(reason, status_code=420, quota=quota, resets_at=quota and quota.resets_at)
 
 
@@ -138,4 +163,4 @@ def _sent(send: Send, answer: Answer, quota: Quota | None) -> SentFile:
 
 def _log(send: Send, message: str, *values: object, **fields: object) -> None:
     if logger.isEnabledFor(logging.DEBUG):
-        tell(logging.DEBUG, message, *values, extra=send.describe(**fields))
+        log_safely(logging.DEBUG, message, *values, extra=send.describe(**fields))

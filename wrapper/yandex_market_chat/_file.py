@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import AsyncIterable, Callable
 from functools import partial
+from hashlib import sha256
 from inspect import iscoroutinefunction
 from io import BytesIO, TextIOBase
 from typing import NamedTuple, NoReturn, Protocol, runtime_checkable
@@ -42,6 +43,23 @@ class File(NamedTuple):
     """To be read instead, if there is one."""
 
 
+class CheckedFile(NamedTuple):
+    """A file as it would be sent."""
+
+    name: str
+    """The name as sent."""
+    content_type: str
+    size: int
+    """In bytes."""
+    sha256: str
+    """Of the content, in hexadecimal digits."""
+
+
+def checked_file(name: str, content_type: str, content: bytes) -> CheckedFile:
+    """Return what a file that has been read would be sent as."""
+    return CheckedFile(name, content_type, len(content), sha256(content).hexdigest())
+
+
 def name_and_type(file: object, name: str | None, content_type: str | None) -> tuple[str, str]:
     """Return the name and the type that are sent.
 
@@ -57,7 +75,7 @@ def name_and_type(file: object, name: str | None, content_type: str | None) -> t
     return sent or default_name(content_type), content_type
 
 
-def look_at(file: FileLike | AsyncIterable[bytes], limit: int) -> File:
+def look_at(file: object, limit: int) -> File:
     """Check all that can be checked of a file without reading it.
 
     Raises:

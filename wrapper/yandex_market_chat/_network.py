@@ -1,108 +1,333 @@
-"""The network below httpcore, for the synchronous client.
+"""The connection of one attempt: the sockets below httpcore, and httpx's transports above it.
 
-httpx bounds each read and write by itself, so an answer that comes byte by byte outlives any of its timeouts, and it
-does not tell whether a request had begun to be written. Both are known here.
+httpx bounds each read and write by itself, so a response that comes byte by byte outlives any of its time-outs, and it
+does not tell whether a request had begun to be written. Both are known here, and the second is recorded in the attempt
+before it happens. Nothing outlives an attempt: Market does not support keep-alive.
 """
 
+import asyncio
+import math
 import socket
 import ssl
-from typing import Any
+import time
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import Any, cast
 
 import httpcore
+import httpx
 
-from ._exchange import current
+from ._attempt import Attempt
+from ._route import Route
 
-PIECE = 64 * 1024
+# With TLS a piece is encrypted in one go, and all or nothing of it is sent within one time-out.
+PIECE, TLS_PIECE = 1024 * 1024, 128 * 1024
+SLICE = 4 * 1024
+# Received and not yet read; the part of a response that is kept is not longer.
+FULL = 1024 * 1024
+PATIENCE = 1.0
+"""Seconds that may pass in dependencies before they ask for a connection; from then on the total is exact."""
+
+
+class Transport(httpx.HTTPTransport):
+    """httpx's transport over one connection. What it inherits is what OpenTelemetry's instrumentation sees."""
+
+    def __init__(self, route: Route, backend: httpcore.NetworkBackend) -> None:
+        self._connection = route.connection(httpcore.ConnectionPool, backend)
+
+    def __getattr__(self, name: str) -> Any:
+        # httpx asks itself for what sends requests, its pool, by a name that is its own business.
+        return self._connection
+
+
+class AsyncTransport(httpx.AsyncHTTPTransport):
+    """The same for asyncio."""
+
+    def __init__(self, route: Route, backend: httpcore.AsyncNetworkBackend) -> None:
+        self._connection = route.connection(httpcore.AsyncConnectionPool, backend)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._connection
 
 
 class Stream(httpcore.NetworkStream):
-    """A connection whose operations end when the time of the send is up."""
+    """A connection that records what is done with it, and whose operations end when the time of the send is up."""
 
-    def __init__(self, stream: httpcore.NetworkStream, *, tls_in_tls: bool = False) -> None:
+    def __init__(
+        self, attempt: Attempt, stream: httpcore.NetworkStream, opened: list[httpcore.NetworkStream], tls: int = 0
+    ) -> None:
+        self._attempt = attempt
         self._stream = stream
+        self._opened = opened
+        self._tls = tls
+        opened.append(stream)
         # With TLS in TLS the socket is the outer TLS; httpcore's stream speaks the inner one.
-        self._socket: socket.socket | None = None if tls_in_tls else stream.get_extra_info("socket")
+        self._socket: socket.socket | None = None if tls > 1 else stream.get_extra_info("socket")
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what is there, at most `max_bytes`."""
-        exchange = current.get()
-        if exchange.connecting:  # the proxy's answer to CONNECT belongs to making the connection
-            timeout = exchange.connect
-        exchange.heard = True
-        in_time = exchange.within(timeout, httpcore.ReadTimeout)
+        self.write(b"")
+        in_time = self._attempt.within(self._attempt.reading(), httpcore.ReadTimeout)
         if self._socket is None:
-            return self._stream.read(max_bytes, in_time)
-        try:
-            return _bounded(self._socket, in_time).recv(max_bytes)
-        except OSError as error:
-            kind = httpcore.ReadTimeout if isinstance(error, TimeoutError) else httpcore.ReadError
-            raise kind(str(error)) from error
+            data = self._stream.read(max_bytes, in_time)
+        else:
+            try:
+                data = _bounded(self._socket, in_time).recv(max_bytes)
+            except OSError as error:
+                kind = httpcore.ReadTimeout if isinstance(error, TimeoutError) else httpcore.ReadError
+                raise kind(str(error)) from error
+        self._attempt.received(data)
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write all that is due."""
-        exchange = current.get()
         try:
-            for piece in exchange.due(buffer):
-                self._send(memoryview(piece), timeout)
+            for piece in self._attempt.due(buffer):
+                self._send(memoryview(piece))
         except OSError as error:
-            exchange.cut = True
+            self._attempt.write_failed = True
             kind = httpcore.WriteTimeout if isinstance(error, TimeoutError) else httpcore.WriteError
             raise kind(str(error)) from error
 
-    def _send(self, left: memoryview, timeout: float | None) -> None:
+    def _send(self, left: memoryview) -> None:
         while left:
-            in_time = current.get().within(timeout, httpcore.WriteTimeout)
+            in_time = self._attempt.within(self._attempt.timeout.write, httpcore.WriteTimeout)
             if self._socket is None:
-                self._stream.write(bytes(left[:PIECE]), in_time)
-                left = left[PIECE:]
+                self._stream.write(bytes(left[:TLS_PIECE]), in_time)
+                left = left[TLS_PIECE:]
             else:
-                # TLS sends all or nothing, and the time is for one write.
-                due = left[:PIECE] if isinstance(self._socket, ssl.SSLSocket) else left
+                due = left[:TLS_PIECE] if isinstance(self._socket, ssl.SSLSocket) else left
                 left = left[_bounded(self._socket, in_time).send(due) :]
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         """Return the connection with TLS on it."""
-        tls_in_tls = self.get_extra_info("ssl_object") is not None
-        try:
-            in_time = current.get().within(timeout, httpcore.ConnectTimeout)
-            return Stream(self._stream.start_tls(ssl_context, server_hostname, in_time), tls_in_tls=tls_in_tls)
-        except BaseException:
-            self.close()
-            raise
+        in_time = self._attempt.within(self._attempt.timeout.connect, httpcore.ConnectTimeout)
+        secured = self._stream.start_tls(ssl_context, server_hostname, in_time)
+        return Stream(self._attempt, secured, self._opened, self._tls + 1)
 
     def close(self) -> None:
         """Close it."""
         self._stream.close()
 
     def get_extra_info(self, info: str) -> Any:
-        """Tell about the connection."""
-        return self._stream.get_extra_info(info)
+        """Tell about TLS. Nobody else gets the socket: what is written past this stream could not be recorded."""
+        return self._stream.get_extra_info(info) if info == "ssl_object" else None
 
 
-def _bounded(sock: socket.socket, timeout: float | None) -> socket.socket:
+def _bounded(sock: socket.socket, timeout: float) -> socket.socket:
     if sock.gettimeout() != timeout:  # to set it is a system call
         sock.settimeout(timeout)
     return sock
 
 
 class Backend(httpcore.SyncBackend):
-    """Makes such connections."""
+    """Makes the connection of one attempt."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._opened: list[httpcore.NetworkStream] = []
 
     def connect_tcp(
         self, host: str, port: int, timeout: float | None = None, *arguments: Any, **named: Any
     ) -> httpcore.NetworkStream:
         """Connect to the first address of `host` that takes it; name resolution is the one thing without a bound."""
+        self._attempt.connecting()
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
         failure: Exception = httpcore.ConnectError("the name has no address")
-        for *_, address in found:
-            in_time = current.get().within(timeout, httpcore.ConnectTimeout)
+        for number, (*_, address) in enumerate(found):
+            in_time = self._attempt.within(
+                self._attempt.timeout.connect, httpcore.ConnectTimeout, share=len(found) - number
+            )
             try:
-                return Stream(super().connect_tcp(str(address[0]), port, in_time, *arguments, **named))
+                stream = super().connect_tcp(str(address[0]), port, in_time, *arguments, **named)
+                return Stream(self._attempt, stream, self._opened)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
+
+    def close(self) -> None:
+        """Close what was opened, also what httpcore was given and let go of."""
+        for stream in self._opened:
+            stream.close()
+
+
+class _Protocol(asyncio.Protocol):
+    """Keeps what has come in also when the connection breaks afterwards: asyncio's own puts the error before it."""
+
+    def __init__(self) -> None:
+        self.transports: list[asyncio.Transport] = []  # with TLS one on the other
+        self.reader = asyncio.StreamReader(FULL)
+        self.may_write = asyncio.Event()
+        self.error = ""
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        return self.transports[-1]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transports.append(cast(asyncio.Transport, transport))  # by what it does: uvloop's has another ancestor
+        self.reader.set_transport(self.transport)
+        self.may_write.set()
+
+    def data_received(self, data: bytes) -> None:
+        self.reader.feed_data(data)
+
+    def eof_received(self) -> None:  # and asyncio closes the connection: with half of one nothing more is done
+        self.reader.feed_eof()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.error = str(exc or "")  # as text: its frames hold the file
+        self.reader.feed_eof()
+        self.may_write.set()
+
+    def pause_writing(self) -> None:
+        self.may_write.clear()
+
+    def resume_writing(self) -> None:
+        self.may_write.set()
+
+
+class AsyncStream(httpcore.AsyncNetworkStream):
+    """A connection on asyncio, without another layer; `asyncio.timeout` bounds the whole of an attempt.
+
+    What the server said before it broke the connection is not lost, and a connection that is given up during the TLS
+    handshake is closed.
+    """
+
+    def __init__(self, attempt: Attempt, protocol: _Protocol, piece: int = PIECE) -> None:
+        self._attempt = attempt
+        self._protocol = protocol
+        self._piece = piece
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read what is there, at most `max_bytes`."""
+        await self.write(b"")
+        in_time = self._attempt.reading()
+        # What is there already would be read without the loop having its turn: a long response in small pieces must not
+        # hold up others, nor outlive the total.
+        await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(in_time):
+                received = await self._protocol.reader.read(min(max_bytes, SLICE))
+        except TimeoutError as error:
+            raise httpcore.ReadTimeout from error
+        if not received and self._protocol.error:
+            raise httpcore.ReadError(self._protocol.error)
+        self._attempt.received(received)
+        return received
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write all that is due."""
+        try:
+            for piece in self._attempt.due(buffer):
+                for start in range(0, len(piece), self._piece):
+                    part = memoryview(piece)[start : start + self._piece]
+                    await self._send(part)
+        except OSError as error:
+            self._attempt.write_failed = True
+            kind = httpcore.WriteTimeout if isinstance(error, TimeoutError) else httpcore.WriteError
+            raise kind(str(error)) from error
+
+    async def _send(self, data: memoryview) -> None:
+        """Return when the system, or a small buffer, has taken it. The time is for any of it to be taken."""
+        transport, may_write = self._protocol.transport, self._protocol.may_write
+        if not transport.is_closing():
+            transport.write(data)
+            if len(data) == self._piece:
+                await asyncio.sleep(0)  # a large file is not to hold up others on the loop, least of all with TLS
+            while not may_write.is_set():
+                left = transport.get_write_buffer_size()
+                try:
+                    async with asyncio.timeout(self._attempt.timeout.write):
+                        await may_write.wait()
+                except TimeoutError:
+                    if transport.get_write_buffer_size() >= left:
+                        raise
+        if transport.is_closing():
+            raise ConnectionError(self._protocol.error or "the connection was closed by the other side")
+
+    async def aclose(self) -> None:
+        """Close it at once: all that matters has been said."""
+        for transport in reversed(self._protocol.transports):
+            # TLS that has ended, and on Python 3.11 TLS in TLS, has nothing left to abort.
+            with suppress(AttributeError):
+                transport.abort()
+        await asyncio.sleep(0)  # asyncio closes the socket in the next turn of the loop
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        """Return the connection with TLS on it."""
+        protocol = self._protocol
+        try:
+            async with asyncio.timeout(self._attempt.timeout.connect):
+                secured = await asyncio.get_running_loop().start_tls(
+                    protocol.transport, protocol, ssl_context, server_hostname=server_hostname
+                )
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout from error
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
+        if secured is None:
+            raise httpcore.ConnectError("the connection was closed during the TLS handshake")
+        secured.set_write_buffer_limits(TLS_PIECE // 2)  # or half a megabyte more counts as written
+        protocol.transports.append(secured)
+        return AsyncStream(self._attempt, protocol, TLS_PIECE)
+
+    def get_extra_info(self, info: str) -> Any:
+        """Tell about TLS. Nobody else gets the socket: what is written past this stream could not be recorded."""
+        return self._protocol.transport.get_extra_info(info) if info == "ssl_object" else None
+
+
+class AsyncBackend(httpcore.AsyncNetworkBackend):
+    """Makes the connection of one attempt. `bound` is the total, which begins to count when a connection is asked for.
+
+    Before that nothing would be proven: a total that is over in the middle of httpcore would end as unknown.
+    """
+
+    def __init__(self, attempt: Attempt, bound: asyncio.Timeout) -> None:
+        self._attempt = attempt
+        self._bound = bound
+        self._opened: list[AsyncStream] = []
+
+    async def connect_tcp(self, host: str, port: int, *arguments: Any, **named: Any) -> httpcore.AsyncNetworkStream:
+        """Connect to the first address of `host` that takes it."""
+        self._attempt.connecting()
+        loop = asyncio.get_running_loop()
+        left = self._attempt.deadline - time.monotonic()
+        self._bound.reschedule(loop.time() + left if left < math.inf else None)
+        connect = self._attempt.timeout.connect
+        failure: Exception = httpcore.ConnectError("the name has no address")
+        try:
+            async with asyncio.timeout(connect):
+                addresses = await _resolve(host, port)
+            for number, address in enumerate(addresses):
+                in_time = self._attempt.within(connect, httpcore.ConnectTimeout, share=len(addresses) - number)
+                try:
+                    async with asyncio.timeout(in_time):
+                        _, protocol = await loop.create_connection(_Protocol, address, port)
+                    self._opened.append(AsyncStream(self._attempt, protocol))
+                    return self._opened[-1]
+                except OSError as error:
+                    failure = error
+        except OSError as error:
+            failure = error
+        kind = httpcore.ConnectTimeout if isinstance(failure, TimeoutError) else httpcore.ConnectError
+        raise kind(str(failure)) from failure
+
+    async def aclose(self) -> None:
+        """Close what was opened, also what httpcore was given and let go of."""
+        for stream in self._opened:
+            await stream.aclose()
+
+
+async def _resolve(host: str, port: int) -> list[str]:
+    with suppress(ValueError):  # an address needs no resolver, which asyncio runs in a thread
+        return [str(ip_address(host))]
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]

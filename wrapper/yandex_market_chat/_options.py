@@ -37,13 +37,6 @@ def check_flag(name: str, value: object) -> bool:
     return value
 
 
-def check_integration(value: object) -> str:
-    """Return the name and version of the calling software; refuse what cannot stand in a header."""
-    if not isinstance(value, str) or len(value) > 100 or not _INTEGRATION.fullmatch(value):
-        refuse('integration must be "name/version": printable ASCII, at most 100 characters.')
-    return value
-
-
 @dataclass(frozen=True, slots=True)
 class Timeout:
     """How long a send may take, in seconds.
@@ -99,3 +92,27 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         check_count("RetryPolicy.attempts", self.attempts)
         check_flag("RetryPolicy.resend_unknown", self.resend_unknown)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a client was told, but for where requests go and who asks.
+
+    A new one is a field and its check here, and an argument of `BaseClient`, which documents it.
+    """
+
+    timeout: Timeout
+    retry: RetryPolicy
+    max_file_size: int
+    max_parallel: int
+    integration: str | None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.retry, RetryPolicy):
+            refuse(f"retry must be a RetryPolicy, not {type(self.retry).__name__}.")
+        check_count("max_file_size", self.max_file_size)
+        check_count("max_parallel", self.max_parallel)
+        named = self.integration
+        # It stands in a header.
+        if named is not None and not (isinstance(named, str) and len(named) <= 100 and _INTEGRATION.fullmatch(named)):
+            refuse('integration must be "name/version": printable ASCII, at most 100 characters.')

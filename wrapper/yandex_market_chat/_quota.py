@@ -1,4 +1,4 @@
-"""The hourly allowance of a business, as the server tells it in the headers of its answers."""
+"""The hourly quota of a business, as the server tells it in the headers of its responses."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -13,20 +13,20 @@ LONGEST_WINDOW = timedelta(hours=1, minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The allowance of one business for this operation, as one answer told it (headers X-RateLimit-Resource-*)."""
+    """The quota of one business for this operation, as one response told it (headers X-RateLimit-Resource-*)."""
 
     limit: int | None
     """Requests an hour; None if not told."""
     remaining: int | None
     """Requests left until `resets_at`; None if not told."""
     resets_at: datetime | None
-    """When the allowance is renewed (aware, UTC); None if not told, not readable or impossible."""
+    """When the quota is renewed (aware, UTC); None if not told, not readable or impossible."""
 
 
 def read_quota(headers: Mapping[str, str], now: Callable[[], datetime]) -> tuple[Quota | None, float]:
-    """Return the allowance that an answer tells, and the seconds until it is renewed (0 if that is past or untold).
+    """Return the quota that a response tells, and the seconds until it is renewed (0 if that is past or untold).
 
-    Seconds are measured against the answer's own `Date`, so that a wrong local clock (`now`) does not matter.
+    Seconds are measured against the response's own `Date`, so that a wrong local clock (`now`) does not matter.
     """
     limit = _count(headers.get("X-RateLimit-Resource-Limit"))
     remaining = _count(headers.get("X-RateLimit-Resource-Remaining"))
@@ -64,8 +64,8 @@ class _Known(NamedTuple):
     renewed: float  # on the monotonic clock
 
 
-class Allowances:
-    """What is known of the allowance of each business. Answers arrive out of order, and from several threads."""
+class Quotas:
+    """What is known of the quota of each business. Responses arrive out of order, and from several threads."""
 
     def __init__(self) -> None:
         self.forget()
@@ -80,7 +80,7 @@ class Allowances:
         self._lock = threading.Lock()
 
     def learn(self, business_id: int, quota: Quota | None, seconds: float, now: float) -> None:
-        """Take in what an answer told; `now` is the monotonic moment when it came."""
+        """Take in what a response told; `now` is the monotonic moment when it came."""
         if quota is None:
             return
         told = _Known(quota, now + seconds)
@@ -90,7 +90,7 @@ class Allowances:
             if until is None or (now >= known.renewed if quota.resets_at is None else quota.resets_at > until):
                 self._known[business_id] = told
             elif quota.resets_at == until:
-                # One window: the least that was left counts. `Date` has whole seconds and an answer takes time to
+                # One window: the least that was left counts. `Date` has whole seconds and a response takes time to
                 # arrive, so each estimate of the end is late, and the earliest is the best.
                 least = [left for left in (quota.remaining, known.quota.remaining) if left is not None]
                 merged = Quota(quota.limit or known.quota.limit, min(least, default=None), until)
@@ -112,6 +112,6 @@ class Allowances:
         return known.quota.remaining, known.renewed - now
 
     def spent_for(self, business_id: int, now: float) -> float:
-        """Return for how many seconds more the allowance is known to be spent; 0 if it is not."""
+        """Return for how many seconds more the quota is known to be spent; 0 if it is not."""
         left, seconds = self.left(business_id, now)
         return seconds if left == 0 else 0.0

@@ -1,8 +1,16 @@
-"""The way to Market: what a client was told of it, checked and put together with what the environment says."""
+"""The way to Market: where requests go, through which proxy, and whom TLS trusts.
+
+What a client was told is checked and put together with what the environment says, once, when the client is made. The
+certificates alone are loaded when first needed.
+"""
 
 import os
+import re
 import ssl
+import threading
 from contextlib import suppress
+from functools import cache
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -10,45 +18,67 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from ._options import check_flag, refuse
-from ._tls import context_for
+from ._options import refuse
 
 DEFAULT_BASE_URL = "https://api.partner.market.yandex.ru"
 LONGEST_URL = 2000
 BASE_URL_VARIABLE = "YANDEX_MARKET_BASE_URL"
+_PORTS = {"http": 80, "https": 443}
 
 
 class Route:
-    """Where the requests of a client go, and on what way; not changed after its creation."""
+    """Where the requests of a client go, and on what way; but for the certificates not changed after its creation."""
 
-    def __init__(self, base_url: str | None, proxy: str | None, verify: object, keep_alive: bool) -> None:
-        self.verify = _check_verify(verify)
-        self.keep_alive = check_flag("keep_alive", keep_alive)
-        if base_url is None:
-            base_url = os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
-        server = _check_url("base_url", base_url)
-        if server.username is not None or server.query or server.fragment:
-            refuse("base_url must be scheme, host and perhaps port and path, without user, query or fragment.")
+    def __init__(self, base_url: str | None, proxy: str | None, verify: object) -> None:
+        self._verify = _check_verify(verify)
+        source, given = "base_url", base_url
+        if given is None and (given := os.environ.get(BASE_URL_VARIABLE)):
+            source = f"${BASE_URL_VARIABLE}"
+        server = _check_url(source, given or DEFAULT_BASE_URL if base_url is None else base_url)
+        if server.username is not None:
+            refuse(f"{source} must be scheme, host and perhaps port and path, without a user.")
+        if re.search("/v2(/|$)", server.path):
+            refuse(f"{source} must end before /v2, with which the paths of the API begin.")
         self.base_url = server.geturl().rstrip("/")
-        self.url = httpx.URL(self.base_url)
-        self.host = self.url.netloc.decode()
-        found = _proxy_for(server) if proxy is None else proxy
-        via = _check_url("proxy", found) if found else None
+        url = httpx.URL(self.base_url)
+        self.host = url.netloc.decode()
+        self._origin = (url.raw_scheme, url.raw_host, url.port or _PORTS[url.scheme])
+        variable, found = _proxy_for(server) if proxy is None else ("proxy", proxy)
+        via = _check_url(variable, found) if found else None
         self.proxy = ProxyAddress(via.geturl()) if via else None
+        through = f" through the proxy {_peer(via)}" if via else ""
+        self.peer = _peer(server) + through
         self.uses_tls = "https" in (server.scheme, via.scheme if via else None)
+        self._context: ssl.SSLContext | None = None
 
-    def arguments(self) -> dict[str, Any]:
-        """Return what both colours of transport take. Slow when a TLS context has to be made."""
-        # Without a context httpx would read certificates for plain HTTP too; one that trusts anyone needs none.
-        context = context_for(self.verify if self.uses_tls else False)
-        own_context = context if self.proxy and self.proxy.startswith("https:") else None
-        return {
-            "verify": context,
-            "trust_env": False,  # the environment was read when the client was made
-            "proxy": httpx.Proxy(self.proxy, ssl_context=own_context) if self.proxy else None,
-            # How many at once is decided by the places, before the transport is asked.
-            "limits": httpx.Limits(max_connections=None, max_keepalive_connections=None if self.keep_alive else 0),
-        }
+    @property
+    def ready(self) -> bool:
+        """Whether nothing has to be loaded any more."""
+        return self._context is not None or not self.uses_tls
+
+    def load(self) -> None:
+        """Load the certificates to trust, which may take some 20 to 50 ms.
+
+        Raises:
+            InvalidRequestError: they cannot be loaded; the text names the setting at fault.
+        """
+        if not self.ready:
+            self._context = _context_for(self._verify)
+
+    def connection(self, pool: Any, backend: object) -> Any:
+        """Return a connection, not opened yet, of the kind that a pool of httpcore's makes, on a network of ours."""
+        import httpcore  # as httpx does: with the first send
+
+        proxy = None
+        if self.proxy is not None:
+            url = httpx.URL(self.proxy)
+            proxy = httpcore.Proxy(
+                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                auth=(url.username.encode(), url.password.encode()) if url.userinfo else None,
+                ssl_context=self._context if url.scheme == "https" else None,
+            )
+        made = pool(ssl_context=self._context, proxy=proxy, network_backend=backend)
+        return made.create_connection(httpcore.Origin(*self._origin))
 
 
 class ProxyAddress(str):
@@ -60,25 +90,74 @@ class ProxyAddress(str):
         return "<address of the proxy>"
 
 
-def _check_url(name: str, value: object) -> SplitResult:
+def _peer(address: SplitResult) -> str:
+    host = f"[{address.hostname}]" if ":" in (address.hostname or "") else address.hostname
+    return f"{host}:{address.port or _PORTS[address.scheme]}"
+
+
+def _check_url(source: str, value: object) -> SplitResult:
     # A proxy's address may hold a password: never the value in the sentence.
     if not isinstance(value, str):
-        refuse(f"{name} must be a str, not {type(value).__name__}.")
+        refuse(f"{source} must be a str, not {type(value).__name__}.")
     if len(value) <= LONGEST_URL and all("!" <= character <= "~" for character in value):
         with suppress(ValueError, httpx.InvalidURL):
             parts = urlsplit(value)
             # What httpx, a resolver or TLS would refuse later with an error of its own.
             labels = httpx.URL(value).host.removesuffix(".").split(".")
-            resolvable = parts.port != 0 and all(0 < len(label) < 64 for label in labels)
-            if parts.scheme in ("http", "https") and parts.hostname and resolvable:
+            usable = parts.port != 0 and all(0 < len(label) < 64 for label in labels) and not set("\"'") & {*value}
+            if parts.scheme in _PORTS and parts.hostname and usable and not (parts.query or parts.fragment):
                 return parts
-    socks = name == "proxy" and value.startswith("socks")
-    hint = "; SOCKS proxies are not supported" if socks else ""
-    return refuse(f"{name} must be an ASCII URL with scheme http or https and a host{hint}.")
+    hint = "; SOCKS proxies are not supported" if value.startswith("socks") else ""
+    if source.lower().endswith("_proxy"):
+        hint += ". To go without a proxy, unset it, or list the server in NO_PROXY"
+    elif source == "proxy":
+        hint += '. proxy="" goes without'
+    return refuse(
+        f"{source} must be an ASCII URL with scheme http or https and a host, without query or fragment{hint}."
+    )
 
 
-def _check_verify(verify: object) -> bool | str | ssl.SSLContext:
-    if isinstance(verify, bool | ssl.SSLContext):
+def _proxy_for(server: SplitResult) -> tuple[str, str | None]:
+    """Return the variable and the value that name the proxy for this server (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY)."""
+    proxies = getproxies()
+    scheme = server.scheme if proxies.get(server.scheme) else "all"
+    found = proxies.get(scheme)
+    if not found or any(_covers(entry, server) for entry in proxies.get("no", "").split(",")):
+        return "", None
+    if proxy_bypass(server.netloc):  # what else the system says
+        return "", None
+    # Lower case comes first, as for urllib.
+    names = [name for name in sorted(os.environ, reverse=True) if name.lower() == f"{scheme}_proxy"]
+    return f"${names[0]}" if names else "the system's proxy", found if "://" in found else f"http://{found}"
+
+
+def _covers(entry: str, server: SplitResult) -> bool:
+    """Whether an entry of NO_PROXY covers a server: "*", an address, a network, or a name that may have a port."""
+    entry, host = entry.strip().lower(), (server.hostname or "").rstrip(".")
+    with suppress(ValueError):
+        return ip_address(host) in ip_network(entry.strip("[]"), strict=False)
+    with suppress(ValueError):
+        parts = urlsplit(f"//{entry}")
+        name = (parts.hostname or "").removeprefix("*").strip(".")
+        same = host == name or host.endswith(f".{name}")
+        return entry == "*" or (bool(name) and same and parts.port in (None, server.port or _PORTS[server.scheme]))
+    return False
+
+
+# What TLS trusts: each context is made once in a process, and shared by all clients.
+
+_lock = threading.Lock()
+
+
+def renew_lock() -> None:
+    """Forget the lock, in a forked child: it may be held by a thread that only the parent has."""
+    global _lock
+    _lock = threading.Lock()
+
+
+def _check_verify(verify: object) -> Any:
+    # By what it does: truststore, injected, puts another class in the place of ssl.SSLContext.
+    if isinstance(verify, bool) or callable(getattr(verify, "wrap_bio", None)):
         return verify
     if not isinstance(verify, str | os.PathLike):
         refuse(f"verify must be True, False, a CA file or an ssl.SSLContext, not {type(verify).__name__}.")
@@ -95,10 +174,41 @@ def _check_verify(verify: object) -> bool | str | ssl.SSLContext:
     return path
 
 
-def _proxy_for(server: SplitResult) -> str | None:
-    """Return the proxy that the environment names for this server (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY)."""
-    proxies = getproxies()
-    found = proxies.get(server.scheme) or proxies.get("all")
-    if not found or proxy_bypass(server.netloc):
-        return None
-    return found if "://" in found else f"http://{found}"
+def _context_for(verify: Any) -> ssl.SSLContext:
+    """Return the context for what a client was told to trust. True: $SSL_CERT_FILE or $SSL_CERT_DIR, else certifi."""
+    if not isinstance(verify, bool | str):
+        return verify  # type: ignore[no-any-return]  # a context of the caller's
+    settings = tuple(os.environ.get(name) for name in ("SSLKEYLOGFILE", "SSL_CERT_FILE", "SSL_CERT_DIR"))
+    try:
+        with _lock:
+            if isinstance(verify, str):
+                return _context_of_file(verify, os.stat(verify).st_mtime_ns, settings[0])
+            return _context_of_environment(verify, *settings)
+    except OSError as error:
+        where = _at_fault(verify, *settings)
+        refuse(f"The certificates to trust cannot be loaded ({where}): {error.strerror or error}.")
+
+
+def _at_fault(verify: bool | str, log: str | None, file: str | None, folder: str | None) -> str:
+    try:
+        open(log or os.devnull, "ab").close()
+    except OSError:
+        return f"SSLKEYLOGFILE={log!r}"
+    if isinstance(verify, str):
+        return f"verify={verify!r}"
+    return f"SSL_CERT_FILE={file!r}" if file else f"SSL_CERT_DIR={folder!r}" if folder else "certifi's"
+
+
+@cache
+def _context_of_file(path: str, changed: int, log: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=path)
+
+
+@cache
+def _context_of_environment(verify: bool, log: str | None, file: str | None, folder: str | None) -> ssl.SSLContext:
+    if verify and file:  # httpx before 0.28 passes over those that are not there
+        os.stat(file)
+    elif verify and folder:
+        for each in folder.split(os.pathsep):
+            os.scandir(each).close()
+    return httpx.create_ssl_context(verify=verify)

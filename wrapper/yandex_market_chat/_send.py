@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._attempt import Attempt
 from ._errors import ChatError, DeliveryUnknownError
-from ._exchange import Exchange
 from ._options import Timeout
 from ._quota import Quota
 
@@ -19,7 +19,7 @@ logger = logging.getLogger("yandex_market_chat")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentFile:
-    """A file that has been sent: Market answered 200 with `"status": "OK"`. The API gives no message id."""
+    """A file that has been sent: Market responded 200 with `"status": "OK"`. The API gives no message id."""
 
     business_id: int
     chat_id: int
@@ -33,11 +33,11 @@ class SentFile:
     unknown_attempts: int
     """How many of the earlier attempts may have delivered the file too; 0 unless `resend_unknown` was chosen."""
     elapsed: float
-    """Seconds from the call to the answer."""
+    """Seconds from the call to the response."""
     trace_id: str | None
-    """The `traceparent` of the answer: the request id to quote to Market's support."""
+    """The `traceparent` of the response: the request id to quote to Market's support."""
     quota: Quota | None
-    """The allowance as this answer told it; None if it told none."""
+    """The quota as this response told it; None if it told none."""
 
 
 @dataclass(slots=True)
@@ -55,8 +55,9 @@ class Send:
     timeout: Timeout = Timeout()  # noqa: RUF009  frozen
     deadline: float = math.inf
     on_sent: Callable[[int], None] | None = field(default=None, repr=False)
+    silent: bool = False  # a file is only looked at: its end is no news
     confirmed: bool = False  # Market has said that it is sent
-    exchange: Exchange | None = field(default=None, repr=False)  # until what came of an attempt is known
+    attempt: Attempt | None = field(default=None, repr=False)  # until what came of it is known
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,26 +87,27 @@ class Send:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if error is None and not logger.isEnabledFor(logging.INFO):
+        if isinstance(error, ChatError):
+            self._complete(error)
+        if error is not None and (self.attempt is not None or isinstance(error, ChatError)):
+            strip_traceback(error)
+        if self.silent or (error is None and not logger.isEnabledFor(logging.INFO)):
             return
         extra = self.describe(outcome=type(error).__name__ if error else "SentFile")
-        what = f"{self.name!r} to {self.business_id}/{self.chat_id}"
+        what = f"{self.name!r} to {self.business_id or '?'}/{self.chat_id or '?'}" if self.name else "nothing yet"
         if error is None:
-            tell(logging.INFO, "sent %s", what, extra=extra)
+            log_safely(logging.INFO, "sent %s", what, extra=extra)
         elif isinstance(error, ChatError):
-            self._complete(error)
             unknown = isinstance(error, DeliveryUnknownError)
             fate = "delivery unknown" if unknown else "not sent"
-            tell(logging.INFO, "%s: %s [%s]", fate, error, what, extra=extra)
+            log_safely(logging.INFO, "%s: %s [%s]", fate, error, what, extra=extra)
         elif self.confirmed:
-            tell(logging.WARNING, "sent, then interrupted by %s [%s]", type(error).__name__, what, extra=extra)
-        elif self.unknown_attempts or (self.exchange is not None and self.exchange.begun):
-            text = "delivery unknown: interrupted by %s; look into the chat before sending it again [%s]"
-            tell(logging.WARNING, text, type(error).__name__, what, extra=extra)
+            log_safely(logging.WARNING, "sent, then interrupted by %s [%s]", type(error).__name__, what, extra=extra)
+        elif self.unknown_attempts or (self.attempt is not None and self.attempt.may_have_started):
+            text = "delivery unknown: interrupted by %s; check the chat before resending [%s]"
+            log_safely(logging.WARNING, text, type(error).__name__, what, extra=extra)
         else:
-            tell(logging.INFO, "not sent: %s [%s]", type(error).__name__, what, extra=extra)
-        if error is not None and (self.exchange is not None or isinstance(error, ChatError)):
-            _bare(error)
+            log_safely(logging.INFO, "not sent: %s [%s]", type(error).__name__, what, extra=extra)
 
     def _complete(self, error: ChatError) -> None:
         """Tell an error, and the later one that it may hold, which send it belongs to."""
@@ -114,7 +116,7 @@ class Send:
             self._complete(error.later)
 
 
-def tell(level: int, text: str, *values: object, extra: dict[str, object]) -> None:
+def log_safely(level: int, text: str, *values: object, extra: dict[str, object]) -> None:
     """Write a record. What a filter, handler or record factory raises must not turn a sent file into an error."""
     try:
         logger.log(level, text, *values, extra=extra)
@@ -123,8 +125,8 @@ def tell(level: int, text: str, *values: object, extra: dict[str, object]) -> No
             logger.log(level, text, *values)
 
 
-def _bare(error: BaseException) -> None:
-    """Leave an error its topmost frame alone.
+def strip_traceback(error: BaseException) -> None:
+    """Leave an error its topmost frame only.
 
     What lies below the call of `send_file` is nothing to its caller, and would keep the file in memory; the locals of
     httpx and httpcore hold the key.

@@ -93,18 +93,8 @@ def _look_at(
     chat: ChatClient, content: object, target: dict[str, int], name: str | None, content_type: str | None, as_json: bool
 ) -> Status:
     """Do what a send does before anything goes out, and tell what it would send."""
-    with Send(time.monotonic) as send:
-        chat._begin(send, target["business_id"], target["chat_id"], None, None)
-        found = chat._look_at(send, content, name, content_type)  # type: ignore[arg-type]  # a path or standard input
-        read = found.read(chat._max_file_size)
-    facts: dict[str, object] = {
-        **target,
-        "name": send.name,
-        "content_type": send.content_type,
-        "size": len(read),
-        "sha256": hashlib.sha256(read).hexdigest(),
-        "base_url": chat._route.base_url,
-    }
+    checked = chat.check_file(content, name=name, content_type=content_type)  # type: ignore[arg-type]
+    facts: dict[str, object] = {**target, **checked._asdict()}
     if not as_json:
         tell("\n".join(["Nothing was sent. This would be:", *(f"  {fact:<13} {facts[fact]}" for fact in facts)]))
     return finish(Status.SENT, as_json, facts, "dry run")

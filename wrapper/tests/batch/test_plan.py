@@ -128,11 +128,11 @@ def test_a_file_that_has_changed_between_two_runs(mailing: Mailing) -> None:
     mailing.server.script_for(3, Answer(400))
     mailing.write("1,2,a.pdf", "1,3,b.pdf")
     mailing.run()
-    (mailing.folder / "a.pdf").write_bytes(b"%PDF mended")
+    (mailing.folder / "a.pdf").write_bytes(b"%PDF fixed")
     os.utime(mailing.folder / "b.pdf", (1, 1))  # touched, not changed
     result = mailing.run(retry_not_sent=True)
     assert (result.sent, result.changed_files) == (2, 1)
-    assert sorted(file.content for file in mailing.server.received) == [b"%PDF b", b"%PDF mended"]
+    assert sorted(file.content for file in mailing.server.received) == [b"%PDF b", b"%PDF fixed"]
 
 
 def test_a_file_that_changes_while_the_batch_runs(mailing: Mailing) -> None:

@@ -211,7 +211,8 @@ def test_a_full_disk(cli: Cli, server: MockServer, write: Callable[..., None]) -
 
 def test_torture() -> None:
     """The small form of `make torture`."""
-    command = [sys.executable, ROOT / "wrapper" / "torture.py", "--files", "200", "--businesses", "3", "--kills", "5"]
+    script = ROOT / "wrapper" / "scripts" / "torture.py"
+    command = [sys.executable, script, "--files", "200", "--businesses", "3", "--kills", "5"]
     done = subprocess.run([*command, "--seed", "1"], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "5 kills" in done.stdout

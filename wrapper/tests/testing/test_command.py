@@ -136,7 +136,7 @@ def test_the_readme_names_the_scenarios() -> None:
 
 
 def fails(process: subprocess.Popen[str]) -> str:
-    """The one sentence that is said, and nothing else."""
+    """The one sentence of the output, and nothing else."""
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (2, "")
     assert err.count("\n") == 1

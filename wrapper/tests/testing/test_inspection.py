@@ -86,7 +86,7 @@ def test_it_is_not_the_api(server: MockServer, inspector: Inspector) -> None:
     assert server.inspection_url == server.base_url + PREFIX
     assert not any(f"{path}/".startswith(PREFIX) for path in load_contract().document["paths"])
     assert "traceparent" not in inspector.get(PREFIX).headers
-    # Whoever takes it for the API is told so, and it is a violation.
+    # A client that takes it for the API is told so, and it is a violation.
     for method in ("POST", "PUT", "OPTIONS"):
         assert inspector.get(PREFIX, method).status == 404
     assert inspector.get("/_inspectionx").status == 404

@@ -24,7 +24,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of that environment. Versions are those of the workshop's lock."""
+    """The interpreter of that environment. Versions are those of locks/dev.txt."""
     folder = tmp_path_factory.mktemp("installed")
     run(
         UV, "build", "--wheel", "--no-build-isolation", "--python", sys.executable,
@@ -33,7 +33,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = folder.glob("*.whl")
     run(UV, "venv", "--no-project", "--python", sys.executable, folder / "venv", cwd=folder)
     python = folder / "venv" / "bin" / "python"
-    lock = ROOT / "locks" / "workshop.txt"
+    lock = ROOT / "locks" / "dev.txt"
     pins = folder / "pins.txt"
     pins.write_text("\n".join(re.findall(r"^[\w.-]+==[^ ;]+", lock.read_text(encoding="utf-8"), re.MULTILINE)))
     run(UV, "pip", "install", "--python", python, "--constraint", pins, wheel, "pytest", cwd=folder)

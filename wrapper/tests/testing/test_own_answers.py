@@ -1,4 +1,4 @@
-"""Every answer that the server can give by itself, held to the contract by a validator that is not ours."""
+"""Every answer that the server gives by itself, checked against the contract by a foreign validator."""
 
 from __future__ import annotations
 

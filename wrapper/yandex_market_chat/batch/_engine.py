@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import hashlib
 import math
 import os
@@ -16,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from .. import _errors as errors
-from .._async_client import AsyncChatClient
+from .._async_client import AsyncChatClient, BatchDoor
 from .._file import _read_path
 from .._send import SentFile, logger
 from ._journal import NOT_SENT, PENDING, SENDING, SENT, UNKNOWN, Change, Item, Journal
@@ -80,12 +79,13 @@ async def send_batch(
         BatchError: the report cannot be written. Nothing was sent.
         InvalidRequestError: the client is closed.
     """
-    chat._check_usable()
+    door = BatchDoor(chat)
+    door.check_usable()
     states = [PENDING, *[UNKNOWN] * resend_unknown, *[NOT_SENT] * retry_not_sent]
     draft = Report(report, manifest, journal) if report is not None else None
     writer = Writer()
     try:
-        changed = await writer.do(_begin, writer, journal, Path(manifest), dry_run, chat._max_file_size, states)
+        changed = await writer.do(_begin, writer, journal, Path(manifest), dry_run, door.options.max_file_size, states)
         run = _Run(chat, writer, Path(manifest).parent, states, stop or asyncio.Event(), on_progress)
         await run.begin()
         if not dry_run:
@@ -147,9 +147,7 @@ class _Run:
         stop: asyncio.Event,
         on_progress: Progress | None,
     ) -> None:
-        # The same client, with its places, allowances and connections, but for who waits when a limit is hit.
-        self._chat = copy.copy(chat)
-        self._chat._rules = chat._rules._replace(waits_for_limits=False)
+        self._chat = BatchDoor(chat)
         self._writer = writer
         self._folder = folder
         self._states = states
@@ -185,7 +183,7 @@ class _Run:
         )
         self._page = max(2, min(200, ITEMS // max(1, len(businesses))))
         for business in self.progress.businesses:
-            self._paces[business] = Pace(business, self._chat._allowances, self._chat._max_parallel)
+            self._paces[business] = Pace(business, self._chat.quotas, self._chat.options.max_parallel)
             self._news[business] = asyncio.Event()
         self._tell()
 

@@ -7,7 +7,7 @@ import random
 
 from .. import _errors as errors
 from .._delivery import _pause_after
-from .._quota import Allowances
+from .._quota import Quotas
 from .._send import SentFile
 
 LONGEST_PAUSE = 60.0
@@ -31,12 +31,12 @@ class Pace:
     count as used, as do those whose answer was lost: nothing is started that the allowance may not cover.
     """
 
-    def __init__(self, business_id: int, allowances: Allowances, places: int) -> None:
+    def __init__(self, business_id: int, quotas: Quotas, places: int) -> None:
         self.business_id = business_id
         self.in_flight = 0
         self.given_up = ""
         """Why nothing more is sent for this business."""
-        self._allowances = allowances
+        self._quotas = quotas
         self._places = places
         self._fewer: list[float] = []
         self._resume = 0.0
@@ -46,7 +46,7 @@ class Pace:
 
     def wait(self, now: float) -> float:
         """Return the seconds until one more may start: 0 now, infinite when only an answer can tell."""
-        left, seconds = self._allowances.left(self.business_id, now)
+        left, seconds = self._quotas.left(self.business_id, now)
         if now < self._resume:
             return max(self._resume - now, seconds if left == 0 else 0.0)
         self._fewer = [until for until in self._fewer if now < until]
@@ -72,7 +72,7 @@ class Pace:
         if isinstance(outcome, SentFile | errors.ApiError):
             # What it tells of the allowance includes all that was lost before it began.
             self._accounted = max(self._accounted, mark)
-            left, _ = self._allowances.left(self.business_id, now)
+            left, _ = self._quotas.left(self.business_id, now)
             self._told = left is not None
         elif isinstance(outcome, errors.DeliveryUnknownError):
             self._lost += 1

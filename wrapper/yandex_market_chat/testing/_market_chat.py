@@ -42,14 +42,14 @@ class MarketChat(MockServer):
     def start(self) -> Self:
         """Begin to listen; connections are accepted when it returns. RuntimeError if it was started before."""
         super().start()
-        self.clock._on_change = self._forget_allowances
+        self.clock._on_change = self._forget_quotas
         return self
 
-    def _forget_allowances(self) -> None:
+    def _forget_quotas(self) -> None:
         """Let the clients ask again: they measure on a clock of their own, which no test can move."""
         for name in ("client", "async_client"):
             if name in vars(self):
-                vars(self)[name]._allowances.forget()
+                vars(self)[name]._quotas.forget()
 
     def stop(self) -> None:
         """End the server and the client."""

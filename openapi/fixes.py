@@ -1,7 +1,7 @@
-"""Mends the known defects of what openapi-python-client writes; run by its last-but-one step (generator-config.yaml).
+"""Fixes the known defects in the output of openapi-python-client; its first post hook (generator-config.yaml).
 
-Each fix must match exactly as often as it says, or generation fails: then the generator has changed, and the fix is to
-be looked at again, not loosened. A fix goes when its upstream thread is closed and the new generator does it right.
+Each fix must match exactly as often as it says, or generation fails: then the generator has changed. Review the fix; do
+not loosen it. A fix goes when its upstream thread is closed and the new generator does it right.
 """
 
 import sys
@@ -48,8 +48,8 @@ FIXES = (
 )
 
 
-def mend(package: Path) -> None:
-    """Apply every fix below `package`, or end with a sentence that names the one that no longer fits."""
+def apply(package: Path) -> None:
+    """Apply every fix below `package`, or exit with a sentence that names the one that no longer fits."""
     for fix in FIXES:
         applied = 0
         for file in sorted(package.glob(fix.files)):
@@ -57,14 +57,14 @@ def mend(package: Path) -> None:
             found, expected = text.count(fix.old), text.count(fix.once_per)
             if found != expected:
                 sys.exit(
-                    f"mend: {file.name} holds {fix.old.strip()!r} {found} times, not {expected}: "
+                    f"fixes: {file.name} holds {fix.old.strip()!r} {found} times, not {expected}: "
                     f"the fix for {fix.upstream} ({fix.why}) no longer fits what the generator writes"
                 )
             file.write_text(text.replace(fix.old, fix.new), encoding="utf-8", newline="\n")
             applied += found
         if not applied:
-            sys.exit(f"mend: nothing is left to mend for {fix.upstream} ({fix.why}): look whether the fix can go")
+            sys.exit(f"fixes: nothing is left to fix for {fix.upstream} ({fix.why}): check whether the fix can go")
 
 
 if __name__ == "__main__":
-    mend(Path(sys.argv[1]))
+    apply(Path(sys.argv[1]))

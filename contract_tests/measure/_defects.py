@@ -1,4 +1,4 @@
-"""The catalogue of defects in contract_tests/defects/: what is planted, and which test is to notice."""
+"""The catalogue of defects in contract_tests/measure/defects/: what is planted, and which test is to notice."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .stock_schemathesis import seed_of_the_tree
+from ..stock_schemathesis import seed_of_the_tree
 
-TOP = Path(__file__).resolve().parents[1]
+TOP = Path(__file__).resolve().parents[2]
 CATALOGUE = Path(__file__).with_name("defects")
 PLACES = ("contract", "mock", "generated", "wrapper", "blind")
 # Only asked where git is not: what the targets make.

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ._defects import TOP, Defect, files_of
 
-#: In a copy all tests but the one that holds the catalogue to the unchanged project.
-WHOLE_SUITE = ("wrapper/tests", "contract_tests", "--ignore=contract_tests/test_defects.py", "-n=2", "--dist=loadgroup")
+#: In a copy: all tests except those that check the catalogue against the unchanged project.
+WHOLE_SUITE = ("wrapper/tests", "contract_tests", "--ignore=contract_tests/measure", "-n=2", "--dist=loadgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,14 @@ def copy(to: Path) -> Path:
 
 
 def with_defect(defect: Defect, base: Path, to: Path) -> Path:
-    """Copy a copy and plant the defect in it; what is made from the contract is made anew."""
+    """Copy a copy and plant the defect in it; what is generated from the contract is generated again."""
     shutil.copytree(base, to)
     defect.plant(to)
     if defect.file.startswith("openapi/"):
         programs = Path(sys.executable).parent
         # The environment of the project stands for the one that the copy would make for itself.
         done = subprocess.run(
-            ["make", "--silent", f"--old-file={programs.parent}/workshop", f"VENV={programs.parent}", "generate"],
+            ["make", "--silent", f"--old-file={programs.parent}/dev", f"VENV={programs.parent}", "generate"],
             cwd=to,
             env=os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
             capture_output=True,
@@ -66,8 +66,8 @@ def run_tests(tree: Path, *arguments: str, seconds: float) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-q", "--tb=line", "-p", "contract_tests._witness", "-p", "no:randomly",
-             "-p", "no:cacheprovider", *arguments],
+            [sys.executable, "-m", "pytest", "-q", "--tb=line", "-p", "contract_tests.measure._witness",
+             "-p", "no:randomly", "-p", "no:cacheprovider", *arguments],
             cwd=tree,
             env=os.environ | {
                 "PYTHONPATH": f"{tree}/wrapper{os.pathsep}{tree}/generated",

@@ -1,10 +1,10 @@
 """Mechanical mutants of the decision core and of the preparation of files, by mutmut: `make mutation`.
 
-    python -m contract_tests.mutation [--json FILE]
+    python -m contract_tests.measure.mutation [--json FILE]
 
 Nobody chose them, and nobody wrote a test for one of them before it was found alive. Those that no test can notice are
-listed in contract_tests/defects/equivalent.toml, each with the reason. The status is 1 if one is alive that is not
-listed, if one is listed that is not alive, or if fewer than 95 % are killed or equivalent.
+listed in defects/equivalent.toml, each with the reason. The status is 1 if one is alive that is not listed, if one is
+listed that is not alive, or if fewer than 95 % are killed or equivalent.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WRAPPER = "wrapper/yandex_market_chat"
 MODULES = ("_answer", "_delivery", "_exchange", "_file", "_file_name", "_places", "_quota")
 #: The tests of these modules; the slower ones among the others would add minutes and notice nothing more.
 TESTS = (
-    *("answers", "corners", "delivery", "file_names", "files"),
+    *("answers", "connections", "delivery", "file_names", "files"),
     *("async_iterators", "files_that_change", "refused_files"),
     *("limits", "parallel", "repeats", "secrets", "sentences"),
 )
@@ -102,7 +102,7 @@ def alive(folder: Path, name: str) -> Mutant:
 
 def main(arguments: list[str] | None = None) -> int:
     """Return 0 if enough are killed, and each that is alive is listed."""
-    parser = argparse.ArgumentParser(prog="python -m contract_tests.mutation", description="Mechanical mutants.")
+    parser = argparse.ArgumentParser(prog="contract_tests.measure.mutation", description="Mechanical mutants.")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args(arguments)
 

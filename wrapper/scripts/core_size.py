@@ -1,4 +1,4 @@
-"""How many lines the wrapper's core has, without blanks, comments and docstrings; fails when it outgrows its room."""
+"""`make core-size`: code lines of the core, without blanks, comments and docstrings; fails above the ceiling."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tokenize
 from pathlib import Path
 
 MOST = 1840
-CORE = Path(__file__).parent / "yandex_market_chat"
+CORE = Path(__file__).parents[1] / "yandex_market_chat"
 NOT_CODE = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 
 

@@ -1,9 +1,10 @@
-"""Plants each defect of the catalogue in a throw-away copy and looks whether a test notices: `make contract-mutants`.
+"""Plants each defect of the catalogue in a throw-away copy and checks that a test notices: `make contract-mutants`.
 
-    python -m contract_tests.mutants [--sample 12] [--catalogue FILE ...] [--only TEXT] [--rest TEST ...] [--json FILE]
+    python -m contract_tests.measure.mutants [--sample 12] [--catalogue FILE ...] [--only TEXT] [--rest TEST ...]
+        [--json FILE]
 
 The test that the catalogue names is run first; if it passes, all others. A defect is killed only if that test fails:
-one that only other tests notice, or that stops pytest from running, is said to be so, and the status is 1.
+one that only other tests notice, or that stops pytest from running, is reported, and the status is 1.
 """
 
 from __future__ import annotations
@@ -99,9 +100,9 @@ def judged(defects: list[Defect], rest: Iterable[str]) -> list[Verdict]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Return 0 if all were killed."""
-    parser = argparse.ArgumentParser(prog="python -m contract_tests.mutants", description="Plants the defects.")
+    parser = argparse.ArgumentParser(prog="python -m contract_tests.measure.mutants", description="Plants the defects.")
     parser.add_argument("--sample", type=int, metavar="COUNT", help="so many, others after each change (all)")
-    parser.add_argument("--catalogue", type=Path, nargs="+", metavar="FILE", help="(contract_tests/defects/*.toml)")
+    parser.add_argument("--catalogue", type=Path, nargs="+", metavar="FILE", help="(measure/defects/*.toml)")
     parser.add_argument("--only", default="", metavar="TEXT", help="those that have it in their name")
     parser.add_argument("--rest", nargs="+", default=WHOLE_SUITE, metavar="TEST", help="(the whole suite)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")

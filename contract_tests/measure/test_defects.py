@@ -1,4 +1,4 @@
-"""The measure on trial: the catalogue fits the project, and whoever plants defects says what nobody noticed."""
+"""Tests of the measure: the catalogue fits the project, and a defect that no test notices is reported."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_what_nobody_notices_is_said(tmp_path: Path) -> None:
     planted = tmp_path / "wrapper.toml"
     planted.write_text("".join(_toml(entry) for entry in entries))
     figures = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "contract_tests.mutants", "--catalogue", planted, "--rest", tests]
+    command = [sys.executable, "-m", "contract_tests.measure.mutants", "--catalogue", planted, "--rest", tests]
     done = subprocess.run([*command, "--json", figures], cwd=TOP, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     for name, (said, *_) in PLANTED.items():

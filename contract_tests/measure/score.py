@@ -1,8 +1,8 @@
 """How good the tests are, measured: `make contract-score`. Writes score.json, and the table of README.md from it.
 
-    python -m contract_tests.score [--table]
+    python -m contract_tests.measure.score [--table]
 
-Every figure is that of a run which was made for it, on the commit that is named; `--table` only writes the table anew.
+Every figure comes from a run made for it, on the named commit; `--table` only rewrites the table.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def defects(folder: Path) -> Figures:
 
 def module(folder: Path, name: str) -> Figures:
     figures = folder / f"{name}.json"
-    run(sys.executable, "-m", f"contract_tests.{name}", "--json", figures)
+    run(sys.executable, "-m", f"contract_tests.measure.{name}", "--json", figures)
     found: Figures = json.loads(figures.read_text())
     return found
 

@@ -1,9 +1,9 @@
-"""`make torture`: a batch is killed again and again while the mock server fails; then the server is the judge.
+"""`make torture`: kills a batch again and again while the mock server fails; then compares the report with the server.
 
-    python wrapper/torture.py [--files 3000] [--businesses 5] [--kills 50] [--seed ...]
+    python wrapper/scripts/torture.py [--files 3000] [--businesses 5] [--kills 50] [--seed ...]
 
-The command runs as a process, killed with SIGKILL at random moments and started again. In the end what its report says
-is held against what arrived.
+The command runs as a process, killed with SIGKILL at random moments and started again. In the end its report
+is compared with what arrived.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FILES = 200  # distinct ones
 LEAST_SENT = 0.6
 COMMAND = [sys.executable, "-m", "yandex_market_chat_command", "send-batch", "manifest.csv"]
 
-# A silence ends soon: its place would be missed. The client waits for as long as its total says.
+# A silence ends soon, since it holds a slot. The client waits for as long as its total says.
 UNKNOWN = [
     *(Fault(cut="reset", at=at) for at in ("before-body", "after-body")),
     *(Fault(cut=cut, at="in-body", after=100, hold=3) for cut in ("reset", "drop", "silence")),
@@ -36,7 +36,7 @@ UNKNOWN = [
     Answer(500),
     Answer(503, off_contract=True),
 ]
-# Spent, they say, for a second more; what the others tell of the allowance comes from the server's own limits.
+# They claim a quota that is spent for a second more; the quota in all others comes from the server's own limits.
 SPENT = {
     "X-RateLimit-Resource-Limit": "1000",
     "X-RateLimit-Resource-Remaining": "0",

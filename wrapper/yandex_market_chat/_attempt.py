@@ -1,0 +1,216 @@
+"""One attempt: the record of what happened on the wire, and what that amounts to.
+
+`_network` writes the record: it is asked to connect, to write and to read, and says so here first. "Not sent" follows
+from this record alone. Whatever else is true, a dependency that goes around our network or a defect of ours included,
+ends as unknown.
+"""
+
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import PurePath
+from typing import NamedTuple, Self
+
+import httpx
+
+from ._answer import KEPT_BODY, Answer, printable
+from ._credentials import Credentials
+from ._errors import ChatError, ConnectionFailedError, ConnectionLostError, DeliveryUnknownError, ResponseTimeoutError
+from ._headers import Headers
+from ._options import Timeout
+
+MARGIN = 64 * 1024
+SMALL = 64 * 1024
+"""Bytes up to which a piece is merged with the one before it into one write."""
+_TRANSPORT_ERRORS = (httpx.TransportError, OSError)  # TLS and time-outs of Python among the latter
+_BYPASSED = (
+    "The response did not come through the connection that this client opens: either something replaces httpx's "
+    "transports (pytest_httpx, respx, a cassette; use yandex_market_chat.testing instead), or the installed {versions} "
+    "cannot be used."
+)
+
+
+class Failure(NamedTuple):
+    """An attempt without a response that decides."""
+
+    error: ChatError
+    """A `ConnectionFailedError` if it is proven that the request had not begun, else a `DeliveryUnknownError`."""
+    final: bool = False
+    """Whether the same would happen again: a refused certificate, a proxy that says no, a bypassed network."""
+
+
+class Attempt:
+    """What is known of an attempt. As a context manager: what the transport raises in it becomes its outcome."""
+
+    handed_over = False
+    """Whether the request was given to the transport."""
+    connect_asked = False
+    """Whether our network was asked to connect."""
+    request_started = False
+    """Whether a byte of the request may have been written. A request to a proxy for a tunnel is none."""
+    tunnelling = False
+    """Whether what was written last was such a CONNECT."""
+    write_failed = False
+    """Whether not all of the request could be written. httpcore goes on to read a response."""
+    tunnel_response = b""
+    """How the proxy's response to CONNECT begins."""
+    _held = b""
+    _status = 0
+    _headers: Sequence[tuple[bytes, bytes]] = ()
+    _failure: Failure | None = None
+    _broken = False
+
+    def __init__(self, credentials: Credentials, timeout: Timeout, deadline: float, peer: str) -> None:
+        self._credentials = credentials
+        self.timeout = timeout
+        self.deadline = deadline
+        self._peer = peer
+        self._body = bytearray()
+
+    @property
+    def may_have_started(self) -> bool:
+        """Whether the request may be on its way: true unless the opposite is proven."""
+        return self.handed_over and not (self.connect_asked and not self.request_started)
+
+    def __enter__(self) -> Self:
+        self.handed_over = True
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        links = list(_chain(error))
+        if not isinstance(error, _TRANSPORT_ERRORS):
+            error = self._cleaned(error)
+        else:
+            # A foreign error becomes a value here, class and text: its frames, and those of its causes, hold the key.
+            self._broken = True
+            # For a 2xx the body decides, for any other status the status line does, whatever became of the body.
+            if not self._status or 200 <= self._status < 300:
+                self._failure = self._failure_of(error)
+        for link in links:  # from 3.12 on a frame of contextlib keeps the error, and its frames keep the file
+            link.__traceback__ = None
+        if not self._broken:
+            raise error.with_traceback(None) from None
+        return True
+
+    # What the network tells.
+
+    def connecting(self) -> None:
+        """Record that our network is asked to connect: the base of every "not sent"."""
+        if self.request_started:  # a dependency that repeats by itself would send a second copy
+            raise ConnectionError("an attempt has one connection, and a second one was asked for")
+        self.connect_asked = True
+
+    def within(self, timeout: float, error: type[Exception], *, share: int = 1) -> float:
+        """Return the seconds that an operation may take: its own time-out, or a share of what is left of the total."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise error("the total time of the send is up")
+        return min(timeout, left / share)
+
+    def due(self, data: bytes) -> tuple[bytes, ...]:
+        """Return what is to be written now; nothing, if a head waits for the body: a small request is one write.
+
+        Without data, as httpcore tells the end of the message, what waits is written.
+        """
+        held, self._held = self._held, b""
+        if not held:
+            if len(data) <= SMALL:
+                self._held = data
+                return ()
+            pieces: tuple[bytes, ...] = (data,)
+        else:
+            pieces = (held + data,) if len(data) <= SMALL else (held, data)
+        self.tunnelling = not self.request_started and pieces[0].startswith(b"CONNECT ")
+        self.request_started = not self.tunnelling
+        return pieces
+
+    def reading(self) -> float:
+        """Record a read; return its time-out. The proxy's response to CONNECT belongs to making the connection."""
+        self.request_started = not self.tunnelling
+        return self.timeout.connect if self.tunnelling else self.timeout.read
+
+    def received(self, data: bytes) -> None:
+        """Take in what was read."""
+        if self.tunnelling:
+            self.tunnel_response = (self.tunnel_response + data)[:12]
+
+    # What the driver tells.
+
+    def answered(self, response: httpx.Response) -> None:
+        """Take in status and headers."""
+        self._status, self._headers = response.status_code, response.headers.raw
+
+    def wants_more(self, chunk: bytes) -> bool:
+        """Take in a piece of the body as it was on the wire; say whether the next one is wanted."""
+        self._body += chunk
+        # A little more than is kept, so that a secret across the cut is seen whole.
+        return len(self._body) <= KEPT_BODY + MARGIN
+
+    def outcome(self) -> Answer | Failure:
+        """Return what the attempt amounts to."""
+        if self._status and not self.request_started:
+            from importlib.metadata import version
+
+            versions = " and ".join(f"{name} {version(name)}" for name in ("httpx", "httpcore"))
+            self._failure = Failure(DeliveryUnknownError._because(_BYPASSED.format(versions=versions)), final=True)
+        elif self.write_failed and self._failure is None and 200 <= self._status < 300:
+            self._failure = self._failure_of(ConnectionError("it was answered before the whole of it could be written"))
+        if self._failure is not None:
+            return self._failure
+        # No header can hold a NUL.
+        flat = self._credentials.redact(b"\0".join([part for header in self._headers for part in header]))
+        parts = flat.decode("latin-1").split("\0")
+        truncated = self._broken or len(self._body) > KEPT_BODY
+        headers = Headers(zip(parts[::2], parts[1::2], strict=False))  # without headers: one empty part
+        return Answer(self._status, headers, bytes(self._body), truncated, self._credentials)
+
+    def _failure_of(self, error: Exception) -> Failure:
+        chain = list(_chain(error))
+        timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
+        # Many of them have no text; the one they were made from often has. Of a timeout the class says it all.
+        said = "" if timed_out else next((str(link) for link in chain if str(link)), "")
+        kind = type(error).__name__
+        text = printable(self._credentials.redact(f"{kind}: {said}" if said else kind))
+        if not self.may_have_started:
+            reason = f"No connection to {self._peer} was made ({text})."
+            refused = any(isinstance(link, ssl.SSLCertVerificationError) for link in chain)
+            # A proxy whose own way is broken (5xx) may have a better one in a moment, as a refused connection.
+            refused |= self.tunnel_response[9:10] not in (b"", b"2", b"5")
+            if not refused:
+                return Failure(ConnectionFailedError._because(reason))
+            advice = "It would fail again: check the certificate (verify, SSL_CERT_FILE) or the proxy."
+            failed = ConnectionFailedError(f"{reason} The file was not sent. {advice}")
+            return Failure(failed, final=True)
+        lost: DeliveryUnknownError
+        if timed_out:
+            bound = "the total time" if time.monotonic() >= self.deadline else "the time of one read or write"
+            lost = ResponseTimeoutError._because(f"No complete response came within {bound} ({text}).")
+        else:
+            if "certificate required" in said.lower().replace("_", " "):
+                text += "; the server asks for a client certificate: pass verify=, an ssl.SSLContext that has one"
+            lost = ConnectionLostError._because(f"The connection broke after the request had been begun ({text}).")
+        # Without a record of ours nobody knows what a repeat would do, not even by choice.
+        return Failure(lost, final=not self.connect_asked)
+
+    def _cleaned(self, error: Exception) -> Exception:
+        """Return a defect, of ours or of a dependency, with the place it comes from and without the secrets."""
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        text = str(error)
+        if any(self._credentials.redact(shown) != shown for shown in (text, repr(error), repr(vars(error)))):
+            error = RuntimeError(f"{type(error).__name__}: {self._credentials.redact(text)}")
+        if isinstance(error, AttributeError):
+            error.obj = None  # it may be what holds the key
+        if place is not None:
+            file = PurePath(place.tb_frame.f_code.co_filename)
+            error.add_note(f"raised at {file.parent.name}/{file.name}:{place.tb_lineno}")
+        return error
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
