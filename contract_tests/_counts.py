@@ -13,15 +13,15 @@ SEEN: Counter[tuple[str, ...]] = Counter()
 #: The largest part of the generated calls that the clients' own words may fail to express, by mode of generation.
 UNEXPRESSED_AT_MOST = {"positive": 0.0, "negative": 0.75}
 
-CLIENTS = tuple((kind, colour) for kind in ("generated", "wrapper") for colour in ("sync", "async"))
+CLIENTS = tuple((kind, mode) for kind in ("generated", "wrapper") for mode in ("sync", "async"))
 
 
-def status(operation: str, kind: str, colour: str, code: int) -> None:
-    SEEN["status", operation, kind, colour, str(code)] += 1
+def status(operation: str, kind: str, mode: str, code: int) -> None:
+    SEEN["status", operation, kind, mode, str(code)] += 1
 
 
-def side(operation: str, kind: str, colour: str, parameter: str, bound: str, which: str) -> None:
-    SEEN["side", operation, kind, colour, parameter, bound, which] += 1
+def side(operation: str, kind: str, mode: str, parameter: str, bound: str, which: str) -> None:
+    SEEN["side", operation, kind, mode, parameter, bound, which] += 1
 
 
 def expressed(mode: str, kind: str) -> None:
@@ -40,13 +40,13 @@ def part(name: str, cases: int = 1) -> None:
 def expected() -> Iterator[tuple[str, ...]]:
     """Everything that a whole run has to see at least once."""
     for operation in OPERATIONS:
-        for kind, colour in CLIENTS:
+        for kind, mode in CLIENTS:
             for code in operation.responses:
-                yield "status", operation.id, kind, colour, str(code)
+                yield "status", operation.id, kind, mode, str(code)
             for parameter in operation.parameters:
                 for bound in parameter.bounds:
                     for which in ("inside", "outside"):
-                        yield "side", operation.id, kind, colour, parameter.name, bound.name, which
+                        yield "side", operation.id, kind, mode, parameter.name, bound.name, which
 
 
 def complaints(seen: Counter[tuple[str, ...]]) -> list[str]:
@@ -69,7 +69,7 @@ def report(seen: Counter[tuple[str, ...]]) -> Iterator[str]:
         yield f"{seen[key]:7} {key[1]}"
     wanted = list(expected())
     met = sum(1 for key in wanted if seen[key])
-    yield f"{met:7} of {len(wanted)} statuses and sides of bounds, by client and colour"
+    yield f"{met:7} of {len(wanted)} statuses and sides of bounds, by client and mode"
     for mode in UNEXPRESSED_AT_MOST:
         for kind in ("generated", "wrapper"):
             could, could_not = seen["expressed", mode, kind], _unexpressed(seen, mode, kind)

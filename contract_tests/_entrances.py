@@ -1,4 +1,4 @@
-"""The six ways to make a call: the four entry points of the generated client, and the wrapper in both colours.
+"""The six ways to make a call: the four entry points of the generated client, and the wrapper in both modes.
 
 An entrance is opened to one server and used for many calls. Those of the generated client are found by the names that
 the generator gives them, so a new operation has its entrances; those of the wrapper are a table: a person named them.
@@ -40,9 +40,9 @@ class Entrance:
 
     kind: ClassVar[str]
 
-    def __init__(self, name: str, colour: str) -> None:
+    def __init__(self, name: str, mode: str) -> None:
         self.name = name
-        self.colour = colour
+        self.mode = mode
 
     @abstractmethod
     def open(self, server: MockServer, loop: asyncio.Runner, **options: Any) -> None: ...
@@ -84,7 +84,7 @@ class GeneratedEntrance(Entrance):
         self._client = AuthenticatedClient(server.base_url, verify_ssl=_TLS, **(defaults | options))
 
     def close(self) -> None:
-        if self.colour == "sync":
+        if self.mode == "sync":
             self._client.get_httpx_client().close()
         else:
             self._loop.run(self._client.get_async_httpx_client().aclose())
@@ -100,28 +100,28 @@ class GeneratedEntrance(Entrance):
             file = File(BytesIO(call.content), file_name=call.name, mime_type=call.content_type)
             arguments["body"] = request(**{snake(call.operation.part): file})
         entry_point = getattr(module, self._entry_point)
-        if self.colour == "sync":
+        if self.mode == "sync":
             return entry_point(client=self._client, **arguments)
         return self._loop.run(entry_point(client=self._client, **arguments))
 
 
 class WrapperEntrance(Entrance):
-    """The wrapper in one colour."""
+    """The wrapper in one mode."""
 
     kind = "wrapper"
 
-    def __init__(self, colour: str) -> None:
-        super().__init__(f"wrapper.{colour}", colour)
+    def __init__(self, mode: str) -> None:
+        super().__init__(f"wrapper.{mode}", mode)
 
     def open(self, server: MockServer, loop: asyncio.Runner, **options: Any) -> None:
         self._loop = loop
         defaults = {"base_url": server.base_url, "timeout": Timeout(_PATIENCE), "retry": RetryPolicy(attempts=1)}
         if "oauth_token" not in options:
             defaults["api_key"] = server.api_key
-        self._client: Any = (ChatClient if self.colour == "sync" else AsyncChatClient)(**(defaults | options))
+        self._client: Any = (ChatClient if self.mode == "sync" else AsyncChatClient)(**(defaults | options))
 
     def close(self) -> None:
-        if self.colour == "sync":
+        if self.mode == "sync":
             self._client.close()
         else:
             self._loop.run(self._client.aclose())
@@ -135,7 +135,7 @@ class WrapperEntrance(Entrance):
             arguments["file"] = call.content
         method = getattr(self._client, WRAPPER_METHODS[call.operation.id])
         done = method(name=call.name, content_type=call.content_type, **arguments)
-        return done if self.colour == "sync" else self._loop.run(done)
+        return done if self.mode == "sync" else self._loop.run(done)
 
 
 def module_of(operation: Operation) -> Any:
@@ -144,8 +144,8 @@ def module_of(operation: Operation) -> Any:
 
 
 GENERATED = ("sync_detailed", "sync", "asyncio_detailed", "asyncio")
-COLOURS = ("sync", "async")
-NAMES = (*(f"generated.{entry_point}" for entry_point in GENERATED), *(f"wrapper.{colour}" for colour in COLOURS))
+MODES = ("sync", "async")
+NAMES = (*(f"generated.{entry_point}" for entry_point in GENERATED), *(f"wrapper.{mode}" for mode in MODES))
 
 
 def make(name: str) -> Entrance:

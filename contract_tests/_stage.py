@@ -112,12 +112,12 @@ class Stage:
 
     @staticmethod
     def _count(act: Act) -> None:
-        operation, kind, colour = act.call.operation, act.entrance.kind, act.entrance.colour
+        operation, kind, mode = act.call.operation, act.entrance.kind, act.entrance.mode
         for answer in act.answers:
-            _counts.status(operation.id, kind, colour, answer.status)
+            _counts.status(operation.id, kind, mode, answer.status)
         for parameter in operation.parameters:
             value = act.call.values.get(parameter.name)
             for bound in parameter.bounds:
                 if type(value) is int and value in (bound.inside, bound.outside):
                     which = "inside" if value == bound.inside else "outside"
-                    _counts.side(operation.id, kind, colour, parameter.name, bound.name, which)
+                    _counts.side(operation.id, kind, mode, parameter.name, bound.name, which)

@@ -4,7 +4,7 @@
 
 What it needs in the environment it says itself. Without `--deliver` only what the documentation says is refused (400,
 401, 403, 404) is sent. With it, the vectors of the kind `delivers` go into that chat, for its buyer to see. Each one
-counts against the hourly allowance. What comes back otherwise than expected is shown, and nothing is written for it.
+counts against the hourly quota. What comes back otherwise than expected is shown, and nothing is written for it.
 """
 
 from __future__ import annotations

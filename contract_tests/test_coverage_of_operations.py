@@ -19,7 +19,7 @@ def test_the_packaged_contract_is_the_one_that_was_written() -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=name_answer)
-def test_each_operation_has_its_entry_points_and_a_method_in_both_colours(operation: Operation) -> None:
+def test_each_operation_has_its_entry_points_and_a_method_in_both_modes(operation: Operation) -> None:
     module = module_of(operation)
     assert all(callable(getattr(module, entry_point)) for entry_point in GENERATED)
     assert operation.id in WRAPPER_METHODS, f"name the method of the wrapper for {operation.id} in _entrances.py"

@@ -13,7 +13,7 @@ from . import _counts
 from ._call import Call
 from ._contract import OPERATIONS, Operation, name_answer
 from ._driving import check, check_sent, drive, load
-from ._entrances import COLOURS, GENERATED, NAMES
+from ._entrances import GENERATED, MODES, NAMES
 from ._settings import examples
 from ._stage import Stage
 from ._strategies import HOSTILE_CONTENTS, HOSTILE_NAMES, PIECES, cleaned, content_types, contents, names
@@ -122,5 +122,5 @@ def test_each_request_has_a_boundary_of_its_own(stage: Stage, entrance: str) -> 
     assert len(boundaries) == 20
 
 
-def test_all_entry_points_of_the_generated_client_and_both_colours_are_driven() -> None:
-    assert len(NAMES) == len(GENERATED) + len(COLOURS) == 6
+def test_all_entry_points_of_the_generated_client_and_both_modes_are_driven() -> None:
+    assert len(NAMES) == len(GENERATED) + len(MODES) == 6

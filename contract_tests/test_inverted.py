@@ -109,6 +109,8 @@ BROKEN = (
     b'{"status": true}',
     b'{"STATUS": "OK"}',
     b'[{"status": "OK"}]',
+    b'[["status", "OK"]]',
+    b'{"status": "OK", "x": NaN}',
     b'{"result": {"status": "OK"}}',
     b'{"status": "ERROR"}',
     b'{"status": "ERROR", "status": "OK"}',

@@ -15,7 +15,7 @@ from yandex_market_chat.testing import MockServer
 
 from . import _counts
 from ._contract import ANSWERS, DOCUMENT, OPERATIONS, Operation, Response, follow, name_answer
-from ._entrances import COLOURS, NAMES
+from ._entrances import MODES, NAMES
 from ._replay import check_answered, replay
 from ._stage import Stage
 
@@ -71,10 +71,10 @@ def test_the_table_has_every_status_once() -> None:
     assert listed == [*range(200, 600), 999]
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("row", STATUSES, ids=lambda row: f"{row['from']}-{row['to']}")
 def test_every_status_means_what_the_table_says_and_nothing_is_sent_again(
-    stage: Stage, row: dict[str, Any], colour: str
+    stage: Stage, row: dict[str, Any], mode: str
 ) -> None:
     (operation, *_) = OPERATIONS
     for status in range(row["from"], row["to"] + 1):
@@ -82,7 +82,7 @@ def test_every_status_means_what_the_table_says_and_nothing_is_sent_again(
         # The most tempting body there is, but where it would be right.
         body = b"" if status in (204, 304) else b"{}" if status == 200 else b'{"status": "OK"}'
         attempts = 1 if status == 420 else 4
-        act = replay(stage, f"wrapper.{colour}", operation, status, body, retry=RetryPolicy(attempts=attempts))
+        act = replay(stage, f"wrapper.{mode}", operation, status, body, retry=RetryPolicy(attempts=attempts))
         check_answered(act, status, body)
         assert type(act.outcome.error) is getattr(public, row["error"])
         assert isinstance(act.outcome.error, FATES[row["file"]])

@@ -202,7 +202,7 @@ def test_the_generated_client_makes_this_of_the_answer(stage: Stage, vector: dic
 def test_the_wrapper_makes_this_of_the_answer(stage: Stage, vector: dict[str, Any], entrance: str) -> None:
     _counts.part("vectors: answers, wrapper")
     act = stage.act(entrance, call_of(CALLS[0]), answer_of(vector))
-    stage.renew()  # a spent allowance is remembered by the client that was told
+    stage.renew()  # a spent quota is remembered by the client that was told
     assert len(act.requests) == 1
     if vector["outcome"]["wrapper"] == "sent":
         assert type(act.outcome.get()) is SentFile

@@ -10,7 +10,8 @@ import math
 import socket
 import ssl
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from typing import Any, cast
 
@@ -50,62 +51,58 @@ class AsyncTransport(httpx.AsyncHTTPTransport):
         return self._connection
 
 
+@contextmanager
+def _writing(attempt: Attempt, data: bytes) -> Iterator[None]:
+    attempt.writing(data)
+    try:
+        yield
+    except (OSError, httpcore.WriteError) as error:
+        attempt.write_failed = True
+        if isinstance(error, TimeoutError):
+            raise
+        # On this httpcore goes on to read: a server may have responded before it hung up.
+        raise httpcore.WriteError(str(error)) from None
+
+
 class Stream(httpcore.NetworkStream):
     """A connection that records what is done with it, and whose operations end when the time of the send is up."""
 
-    def __init__(
-        self, attempt: Attempt, stream: httpcore.NetworkStream, opened: list[httpcore.NetworkStream], tls: int = 0
-    ) -> None:
+    def __init__(self, attempt: Attempt, opened: list[httpcore.NetworkStream], tls: int = 0) -> None:
         self._attempt = attempt
-        self._stream = stream
         self._opened = opened
         self._tls = tls
-        opened.append(stream)
+        self._stream = opened[-1]
         # With TLS in TLS the socket is the outer TLS; httpcore's stream speaks the inner one.
-        self._socket: socket.socket | None = None if tls > 1 else stream.get_extra_info("socket")
+        self._socket: socket.socket | None = None if tls > 1 else self._stream.get_extra_info("socket")
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what is there, at most `max_bytes`."""
-        self.write(b"")
-        in_time = self._attempt.within(self._attempt.reading(), httpcore.ReadTimeout)
+        """Read what is there, at most `max_bytes`. The time-outs of all operations are the attempt's."""
+        in_time = self._attempt.within(self._attempt.reading())
         if self._socket is None:
-            data = self._stream.read(max_bytes, in_time)
-        else:
-            try:
-                data = _bounded(self._socket, in_time).recv(max_bytes)
-            except OSError as error:
-                kind = httpcore.ReadTimeout if isinstance(error, TimeoutError) else httpcore.ReadError
-                raise kind(str(error)) from error
-        self._attempt.received(data)
-        return data
+            return self._attempt.received(self._stream.read(max_bytes, in_time))
+        self._socket.settimeout(in_time)
+        return self._attempt.received(self._socket.recv(max_bytes))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write all that is due."""
-        try:
-            for piece in self._attempt.due(buffer):
-                self._send(memoryview(piece))
-        except OSError as error:
-            self._attempt.write_failed = True
-            kind = httpcore.WriteTimeout if isinstance(error, TimeoutError) else httpcore.WriteError
-            raise kind(str(error)) from error
-
-    def _send(self, left: memoryview) -> None:
-        while left:
-            in_time = self._attempt.within(self._attempt.timeout.write, httpcore.WriteTimeout)
-            if self._socket is None:
-                self._stream.write(bytes(left[:TLS_PIECE]), in_time)
-                left = left[TLS_PIECE:]
-            else:
-                due = left[:TLS_PIECE] if isinstance(self._socket, ssl.SSLSocket) else left
-                left = left[_bounded(self._socket, in_time).send(due) :]
+        """Write all of it."""
+        left = memoryview(buffer)
+        with _writing(self._attempt, buffer):
+            while left:
+                in_time = self._attempt.within(self._attempt.timeout.write)
+                if self._socket is None:
+                    self._stream.write(bytes(left[:TLS_PIECE]), in_time)
+                    left = left[TLS_PIECE:]
+                else:
+                    self._socket.settimeout(in_time)
+                    left = left[self._socket.send(left[:TLS_PIECE]) :]
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         """Return the connection with TLS on it."""
-        in_time = self._attempt.within(self._attempt.timeout.connect, httpcore.ConnectTimeout)
-        secured = self._stream.start_tls(ssl_context, server_hostname, in_time)
-        return Stream(self._attempt, secured, self._opened, self._tls + 1)
+        in_time = self._attempt.within(self._attempt.timeout.connect)
+        self._opened.append(self._stream.start_tls(ssl_context, server_hostname, in_time))
+        return Stream(self._attempt, self._opened, self._tls + 1)
 
     def close(self) -> None:
         """Close it."""
@@ -116,12 +113,6 @@ class Stream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info) if info == "ssl_object" else None
 
 
-def _bounded(sock: socket.socket, timeout: float) -> socket.socket:
-    if sock.gettimeout() != timeout:  # to set it is a system call
-        sock.settimeout(timeout)
-    return sock
-
-
 class Backend(httpcore.SyncBackend):
     """Makes the connection of one attempt."""
 
@@ -129,23 +120,16 @@ class Backend(httpcore.SyncBackend):
         self._attempt = attempt
         self._opened: list[httpcore.NetworkStream] = []
 
-    def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, *arguments: Any, **named: Any
-    ) -> httpcore.NetworkStream:
+    def connect_tcp(self, host: str, port: int, *arguments: Any, **named: Any) -> httpcore.NetworkStream:
         """Connect to the first address of `host` that takes it; name resolution is the one thing without a bound."""
         self._attempt.connecting()
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise httpcore.ConnectError(str(error)) from error
-        failure: Exception = httpcore.ConnectError("the name has no address")
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        failure: Exception = OSError("the name has no address")
         for number, (*_, address) in enumerate(found):
-            in_time = self._attempt.within(
-                self._attempt.timeout.connect, httpcore.ConnectTimeout, share=len(found) - number
-            )
+            in_time = self._attempt.within(self._attempt.timeout.connect, share=len(found) - number)
             try:
-                stream = super().connect_tcp(str(address[0]), port, in_time, *arguments, **named)
-                return Stream(self._attempt, stream, self._opened)
+                self._opened.append(super().connect_tcp(str(address[0]), port, **{**named, "timeout": in_time}))
+                return Stream(self._attempt, self._opened)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
@@ -205,33 +189,22 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         self._piece = piece
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what is there, at most `max_bytes`."""
-        await self.write(b"")
+        """Read what is there, at most `max_bytes`. The time-outs of all operations are the attempt's."""
         in_time = self._attempt.reading()
         # What is there already would be read without the loop having its turn: a long response in small pieces must not
         # hold up others, nor outlive the total.
         await asyncio.sleep(0)
-        try:
-            async with asyncio.timeout(in_time):
-                received = await self._protocol.reader.read(min(max_bytes, SLICE))
-        except TimeoutError as error:
-            raise httpcore.ReadTimeout from error
+        async with asyncio.timeout(in_time):
+            received = await self._protocol.reader.read(min(max_bytes, SLICE))
         if not received and self._protocol.error:
-            raise httpcore.ReadError(self._protocol.error)
-        self._attempt.received(received)
-        return received
+            raise ConnectionError(self._protocol.error)
+        return self._attempt.received(received)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write all that is due."""
-        try:
-            for piece in self._attempt.due(buffer):
-                for start in range(0, len(piece), self._piece):
-                    part = memoryview(piece)[start : start + self._piece]
-                    await self._send(part)
-        except OSError as error:
-            self._attempt.write_failed = True
-            kind = httpcore.WriteTimeout if isinstance(error, TimeoutError) else httpcore.WriteError
-            raise kind(str(error)) from error
+        """Write all of it."""
+        with _writing(self._attempt, buffer):
+            for start in range(0, len(buffer), self._piece):
+                await self._send(memoryview(buffer)[start : start + self._piece])
 
     async def _send(self, data: memoryview) -> None:
         """Return when the system, or a small buffer, has taken it. The time is for any of it to be taken."""
@@ -264,17 +237,12 @@ class AsyncStream(httpcore.AsyncNetworkStream):
     ) -> httpcore.AsyncNetworkStream:
         """Return the connection with TLS on it."""
         protocol = self._protocol
-        try:
-            async with asyncio.timeout(self._attempt.timeout.connect):
-                secured = await asyncio.get_running_loop().start_tls(
-                    protocol.transport, protocol, ssl_context, server_hostname=server_hostname
-                )
-        except TimeoutError as error:
-            raise httpcore.ConnectTimeout from error
-        except OSError as error:
-            raise httpcore.ConnectError(str(error)) from error
+        async with asyncio.timeout(self._attempt.timeout.connect):
+            secured = await asyncio.get_running_loop().start_tls(
+                protocol.transport, protocol, ssl_context, server_hostname=server_hostname
+            )
         if secured is None:
-            raise httpcore.ConnectError("the connection was closed during the TLS handshake")
+            raise ConnectionError("the connection was closed during the TLS handshake")
         secured.set_write_buffer_limits(TLS_PIECE // 2)  # or half a megabyte more counts as written
         protocol.transports.append(secured)
         return AsyncStream(self._attempt, protocol, TLS_PIECE)
@@ -302,23 +270,18 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
         left = self._attempt.deadline - time.monotonic()
         self._bound.reschedule(loop.time() + left if left < math.inf else None)
         connect = self._attempt.timeout.connect
-        failure: Exception = httpcore.ConnectError("the name has no address")
-        try:
-            async with asyncio.timeout(connect):
-                addresses = await _resolve(host, port)
-            for number, address in enumerate(addresses):
-                in_time = self._attempt.within(connect, httpcore.ConnectTimeout, share=len(addresses) - number)
-                try:
-                    async with asyncio.timeout(in_time):
-                        _, protocol = await loop.create_connection(_Protocol, address, port)
-                    self._opened.append(AsyncStream(self._attempt, protocol))
-                    return self._opened[-1]
-                except OSError as error:
-                    failure = error
-        except OSError as error:
-            failure = error
-        kind = httpcore.ConnectTimeout if isinstance(failure, TimeoutError) else httpcore.ConnectError
-        raise kind(str(failure)) from failure
+        async with asyncio.timeout(connect):
+            addresses = await _resolve(host, port)
+        failure: Exception = OSError("the name has no address")
+        for number, address in enumerate(addresses):
+            try:
+                async with asyncio.timeout(self._attempt.within(connect, share=len(addresses) - number)):
+                    _, protocol = await loop.create_connection(_Protocol, address, port)
+                self._opened.append(AsyncStream(self._attempt, protocol))
+                return self._opened[-1]
+            except OSError as error:
+                failure = error
+        raise failure
 
     async def aclose(self) -> None:
         """Close what was opened, also what httpcore was given and let go of."""
