@@ -71,7 +71,8 @@ def gateway_of(
 
 def taken(origin: MockServer, chat_id: int) -> int:
     """Count the copies that the origin has taken whole, whatever it then said, unless it refused them itself."""
-    requests = (request for request in origin.requests if request.query == f"chatId={chat_id}")
+    target = f"/chats/file/send?chatId={chat_id}"
+    requests = (request for request in origin.requests if request.target.endswith(target))
     return sum(request.body_complete and (request.status or 0) // 100 != 4 for request in requests)
 
 
