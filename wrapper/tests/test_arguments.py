@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from yandex_market_chat import (
-    ChatClient,
     ConnectionFailedError,
     InvalidRequestError,
     NotSentError,
@@ -335,8 +334,6 @@ def test_an_integration_that_is_none_is_refused(value: Any, mode: str) -> None:
 def test_a_flag_is_true_or_false(wrong: object) -> None:
     with pytest.raises(InvalidRequestError, match="True or False"):
         RetryPolicy(resend_unknown=wrong)  # type: ignore[arg-type]
-    with pytest.raises(InvalidRequestError, match="True or False"):
-        ChatClient(api_key=KEY, keep_alive=wrong)  # type: ignore[arg-type]
 
 
 async def awaited(sent: int, total: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from yandex_market_chat import InvalidRequestError, Quota, QuotaExceededError, RateLimitError, RetryPolicy, Timeout
-from yandex_market_chat._quota import Allowances
+from yandex_market_chat._quota import Quotas
 from yandex_market_chat.batch import BatchError, BatchProgress, _engine, _pace, _room
 from yandex_market_chat.batch._pace import Pace
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault
@@ -382,16 +382,16 @@ def test_a_report_that_cannot_be(mailing: Mailing, name: str) -> None:
     assert not list(mailing.folder.glob(".*"))
 
 
-def test_a_spent_quota_is_waited_for_to_its_end() -> None:
-    allowances = Allowances()
-    allowances.learn(1, Quota(1000, 0, datetime(2026, 1, 1, 13, tzinfo=UTC)), 600.0, 0.0)
-    pace = Pace(1, allowances, 4)
+def test_a_spent_allowance_is_waited_for_to_its_end() -> None:
+    quotas = Quotas()
+    quotas.learn(1, Quota(1000, 0, datetime(2026, 1, 1, 13, tzinfo=UTC)), 600.0, 0.0)
+    pace = Pace(1, quotas, 4)
     pace.ended(pace.started(), QuotaExceededError._because("spent", status_code=420), 0.0)
     assert pace.wait(0.0) == 600.0
 
 
 def test_a_420_that_tells_nothing_may_be_the_hours() -> None:
-    pace = Pace(1, Allowances(), 4)
+    pace = Pace(1, Quotas(), 4)
     waits = []
     for _ in range(3):
         pace.ended(pace.started(), RateLimitError._because("untold", status_code=420), 0.0)
