@@ -125,7 +125,7 @@ def _settle(send: Send, unknown: errors.DeliveryUnknownError, rules: Rules, dead
 
 def _read_history(
     send: Send, rules: Rules, deadline: float, resume: float, margin: timedelta
-) -> Steps[int | None | errors.ChatError]:
+) -> Steps[int | errors.ChatError | None]:
     """Read the history whole; return the message that holds the file, None if none does, or why it was not read."""
     messages: dict[int, datetime] = {}
     token: str | None = None

@@ -113,13 +113,14 @@ def when_allowed(
         send.attempts += 1
         send.attempt_began, send.attempt_began_at = rules.clock(), rules.utcnow()
     outcome = yield step
+    what = f"attempt {send.attempts}" if step.operation == SEND_FILE else step.operation
     if isinstance(outcome, Answer):
         quota, seconds = read_quota(outcome.headers, rules.utcnow)
         rules.quotas.learn(key, quota, seconds, rules.clock())
-        log_debug(send, "%s: status %d", step.operation, outcome.status_code, status_code=outcome.status_code)
+        log_debug(send, "%s: status %d", what, outcome.status_code, status_code=outcome.status_code)
         return outcome, quota
     assert isinstance(outcome, Failure)  # noqa: S101  the driver's part of the bargain
-    log_debug(send, "%s: %s", step.operation, outcome.error)
+    log_debug(send, "%s: %s", what, outcome.error)
     return outcome, None
 
 
