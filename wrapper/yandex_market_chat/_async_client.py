@@ -47,6 +47,10 @@ class AsyncChatClient(BaseClient):
         timeout: Timeout | float | None = None,
         on_progress: Progress | None = None,
     ) -> SentFile:
+        """Do what `ChatClient.send_file` does.
+
+        `file` may also be an async iterator of bytes. `on_progress` is called on the event loop.
+        """
         # This frame stays in the traceback of an error; those below it, which hold the content of the file, do not.
         with Send(time.monotonic) as send:
             self._begin(send, business_id, timeout, chat_id=chat_id, order_id=order_id, on_progress=on_progress)
@@ -54,12 +58,14 @@ class AsyncChatClient(BaseClient):
             return await self._run(send, deliver(send, self._rules, send.deadline), found)
 
     async def open_chat(self, *, business_id: int, order_id: int, timeout: Timeout | float | None = None) -> int:
+        """Do what `ChatClient.open_chat` does."""
         with Send(time.monotonic, subject="chat") as send:
             self._begin(send, business_id, timeout, order_id=order_id)
             send.chat_id = await self._run(send, open_chat(send, self._rules, send.deadline))
             return send.chat_id
 
     async def confirm(self, error: DeliveryUnknownError, *, timeout: Timeout | float | None = None) -> SentFile | None:
+        """Do what `ChatClient.confirm` does."""
         with Send(time.monotonic, subject="") as send:
             known = self._begin_confirming(send, error, timeout)
             return await self._run(send, confirm(send, known, self._rules, send.deadline))
@@ -67,6 +73,7 @@ class AsyncChatClient(BaseClient):
     async def check_file(
         self, file: AsyncFileLike, *, name: str | None = None, content_type: str | None = None
     ) -> CheckedFile:
+        """Do what `ChatClient.check_file` does."""
         with Send(time.monotonic, subject="") as send:
             content = await self._content(await self._looked_at(send, file, name, content_type))
             return checked_file(send.name, send.content_type, content)

@@ -10,7 +10,7 @@ import ssl
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import httpx
 
@@ -19,6 +19,9 @@ from ._credentials import Credentials
 from ._errors import ChatError, ConnectionFailedError, ConnectionLostError, DeliveryUnknownError, ResponseTimeoutError
 from ._headers import Headers
 from ._options import Timeout
+
+if TYPE_CHECKING:
+    from ._steps import MakeRequest
 
 MARGIN = 64 * 1024
 _TRANSPORT_ERRORS = (httpx.TransportError, OSError)  # TLS and time-outs of Python among the latter
@@ -58,15 +61,11 @@ class Attempt:
     _failure: Failure | None = None
     _broken = False
 
-    def __init__(
-        self, credentials: Credentials, timeout: Timeout, deadline: float, peer: str, reserve: float, carries_file: bool
-    ) -> None:
+    def __init__(self, credentials: Credentials, peer: str, timeout: Timeout, step: "MakeRequest") -> None:
         self._credentials = credentials
-        self.timeout = timeout
-        self.deadline = deadline
-        self._reserve = reserve
-        self._carries_file = carries_file
         self._peer = peer
+        self.timeout = timeout
+        self._step = step
         self._body = bytearray()
 
     @property
@@ -77,7 +76,7 @@ class Attempt:
     @property
     def may_have_delivered(self) -> bool:
         """Whether the file may be on its way."""
-        return self._carries_file and self.may_have_started
+        return self._step.carries_file and self.may_have_started
 
     def __enter__(self) -> Self:
         self.handed_over = True
@@ -111,14 +110,14 @@ class Attempt:
 
     def within(self, timeout: float, *, share: int = 1) -> float:
         """Return the seconds that an operation may take: its own time-out, or a share of what is left of the total."""
-        left = self.deadline - time.monotonic()
+        left = self._step.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the total time of the send is up")
         return min(timeout, left / share)
 
     def left(self, more: float = 0.0) -> float | None:
         """Return the seconds that are left, and some more; None: there is no total."""
-        return self.deadline - time.monotonic() + more if self.deadline < math.inf else None
+        return self._step.deadline - time.monotonic() + more if self._step.deadline < math.inf else None
 
     def writing(self, data: bytes) -> None:
         """Record a write, before it begins."""
@@ -129,9 +128,11 @@ class Attempt:
     def reading(self) -> float:
         """Record a read; return its time-out. The proxy's response to CONNECT belongs to making the connection."""
         self.request_started = not self.tunnelling
-        left = self.deadline - time.monotonic()
+        if self.tunnelling:
+            return self.timeout.connect
+        left = self._step.deadline - time.monotonic()
         # What reading the response takes should leave time to look for the file, but half of the time is its own.
-        return self.timeout.connect if self.tunnelling else min(self.timeout.read, max(left - self._reserve, left / 2))
+        return min(self.timeout.read, max(left - self._step.reserve, left / 2))
 
     def received(self, data: bytes) -> bytes:
         """Take in what was read, and hand it on."""
@@ -187,7 +188,7 @@ class Attempt:
             return Failure(ConnectionFailedError._because(reason, advice=advice, retryable=False), final=True)
         lost: DeliveryUnknownError
         if timed_out:
-            bound = "the total time" if time.monotonic() >= self.deadline else "the time of one read or write"
+            bound = "the total time" if time.monotonic() >= self._step.deadline else "the time of one read or write"
             lost = ResponseTimeoutError._because(f"No complete response came within {bound} ({text}).")
         else:
             if "certificate required" in said.lower().replace("_", " "):

@@ -11,15 +11,14 @@ from inspect import iscoroutinefunction
 from weakref import WeakSet
 
 from ._attempt import Attempt
-from ._chats import Chats
 from ._claims import Claims
 from ._credentials import Credentials
 from ._errors import DeliveryUnknownError, InvalidRequestError
-from ._file import CheckedFile, File, FileLike, look_at, name_and_type
+from ._file import File, look_at, name_and_type
 from ._options import Options, RetryPolicy, Timeout, refuse
 from ._quota import Quota, Quotas
 from ._route import Route, renew_lock
-from ._send import Send, SentFile, log_safely
+from ._send import Send, log_safely
 from ._slots import Slots
 from ._steps import SEND_FILE, MakeRequest, Rules
 from ._version import __version__
@@ -34,7 +33,7 @@ LARGEST_ID = 2**63 - 1  # int64 in the contract
 
 
 class BaseClient:
-    """The arguments, and all that needs no waiting. What both clients have in common is documented here."""
+    """The arguments, and all that needs no waiting."""
 
     def __init__(
         self,
@@ -99,7 +98,7 @@ class BaseClient:
             retry=self._options.retry,
             quotas=Quotas(),
             claims=Claims(),
-            chats=Chats(),
+            chats={},
             clock=time.monotonic,
             utcnow=lambda: datetime.now(UTC),
             confirm_unknown=self._options.confirm_unknown,
@@ -107,127 +106,6 @@ class BaseClient:
         self._closed = False
         self._slots = Slots(self._options.max_parallel)
         _clients.add(self)
-
-    def send_file(
-        self,
-        file: FileLike,
-        *,
-        business_id: int,
-        chat_id: int | None = None,
-        order_id: int | None = None,
-        name: str | None = None,
-        content_type: str | None = None,
-        timeout: Timeout | float | None = None,
-        on_progress: Progress | None = None,
-    ) -> SentFile | typing.Awaitable[SentFile]:
-        """Send one file into the chat with a buyer, and return when Market has taken it.
-
-        The content is read once, when a slot of the business is free; each attempt sends the same bytes from memory.
-        Repeated without asking is only what provably did not reach the chat (see `RetryPolicy`). After an unknown
-        outcome the chat's history is read: if it holds the file, the file was sent.
-
-        Args:
-            file: a path of a regular file; bytes, a bytearray or a memoryview; an open binary file, sent from its
-                current position and left open; with `AsyncChatClient` also an async iterator of bytes. 1 byte to the
-                client's `max_file_size`.
-            business_id: the id of the business (the cabinet, `campaigns[].business.id` of `GET v2/campaigns`; not the
-                id of a campaign), from 1 to 2^63-1.
-            chat_id: the id of the chat, from 1 to 2^63-1. Either this or `order_id`.
-            order_id: the id of the order whose chat it is, from 1 to 2^63-1. Its chat is opened first, once the file
-                has been read. Chats of returns cannot be opened by this client.
-            name: the file name that the buyer sees. Default: that of the file. Control and direction-override
-                characters are left out, and it is shortened to 255 bytes of UTF-8; a file without a name gets one that
-                fits its type.
-            content_type: for example "application/pdf". Default: what the extension of the name says.
-            timeout: a `Timeout`, or the total in seconds. Default: the client's.
-            on_progress: called with (bytes of the file written, its size), from 0 in each attempt; with
-                `AsyncChatClient` on the event loop. If it raises, that is logged once, and it is not called again.
-
-        Returns:
-            The file as sent: Market responded 200 with `"status": "OK"`, or the chat's history holds a file of this
-            name and size, posted by the shop's side since the attempt began.
-
-        Raises:
-            InvalidRequestError: an argument was refused here (for the file: InvalidFileError, EmptyFileError,
-                FileTooLargeError). Nothing went out.
-            OSError: the path is missing or forbidden. Nothing went out. What the file's own reader raises passes
-                through as well.
-            NotSentError: the buyer did not receive the file: sending it again cannot deliver it twice.
-            DeliveryUnknownError: nobody can know whether the buyer received the file, and the history does not show it:
-                check the chat before resending, or call `confirm` later.
-
-        Source: https://yandex.ru/dev/market/partner-api/doc/ru/reference/chats/sendFileToChat
-        """
-        raise NotImplementedError
-
-    def open_chat(
-        self, *, business_id: int, order_id: int, timeout: Timeout | float | None = None
-    ) -> int | typing.Awaitable[int]:
-        """Return the id of the chat of an order: Market opens it if there is none yet.
-
-        Safe to repeat, so it is tried again after 5xx, lost connections and timeouts, too. The client remembers the
-        last 10 000 chats. What a buyer sees of a chat that stays empty is not documented.
-
-        Args:
-            business_id: as for `send_file`.
-            order_id: the id of the order, from 1 to 2^63-1.
-            timeout: a `Timeout`, or the total in seconds. Default: the client's.
-
-        Returns:
-            The id of the chat, for `chat_id`.
-
-        Raises:
-            InvalidRequestError: an argument was refused here. No request was made.
-            NotSentError: no chat was opened: Market refused (`NotFoundError`: it knows no such order), no connection
-                was made, the total passed, or else a `ChatNotOpenedError`.
-
-        Source: https://yandex.ru/dev/market/partner-api/doc/ru/reference/chats/createChat
-        """
-        raise NotImplementedError
-
-    def confirm(
-        self, error: DeliveryUnknownError, *, timeout: Timeout | float | None = None
-    ) -> SentFile | typing.Awaitable[SentFile | None] | None:
-        """Read the chat's history now, to settle a send that ended unknown.
-
-        Args:
-            error: what `send_file` raised, also one that was pickled. Its `business_id`, `chat_id`, `name`, `size` and
-                `since` say what is looked for.
-            timeout: a `Timeout`, or the total in seconds. Default: the client's.
-
-        Returns:
-            The file as sent, if the history holds a file of this name and size, posted by the shop's side since the
-            attempt began (less 300 s, for clocks that were set). None: it is not seen there, which proves nothing: a
-            message may lag or have been renamed. The history was read whole, and the error's `history_read_at` says
-            when.
-
-        Raises:
-            InvalidRequestError: an argument was refused here.
-            DeliveryUnknownError: the given error, if the history could not be read; its `later` says why.
-
-        Source: https://yandex.ru/dev/market/partner-api/doc/ru/reference/chats/getChatHistory
-        """
-        raise NotImplementedError
-
-    def check_file(
-        self, file: FileLike, *, name: str | None = None, content_type: str | None = None
-    ) -> CheckedFile | typing.Awaitable[CheckedFile]:
-        """Return what would be sent, after every check of `send_file` that concerns the file. No request is made.
-
-        Args:
-            file: as for `send_file`. It is read whole: an open file or an iterator stands at its end afterwards.
-            name: as for `send_file`.
-            content_type: as for `send_file`.
-
-        Returns:
-            Name and type as they would be sent, the size in bytes, and the SHA-256 of the content.
-
-        Raises:
-            InvalidRequestError: it would be refused (for the file: InvalidFileError, EmptyFileError,
-                FileTooLargeError).
-            OSError: the path is missing or forbidden.
-        """
-        raise NotImplementedError
 
     def quota(self, business_id: int) -> Quota | None:
         """Return the hourly quota of a business, as the server told it last.
@@ -297,10 +175,7 @@ class BaseClient:
         """Return the record of an attempt, which is there before anything of the attempt is, and its request."""
         from ._api import request_of  # when first needed: as long as all else of the import takes
 
-        carries_file = step.operation == SEND_FILE
-        send.attempt = Attempt(
-            self._credentials, send.timeout, step.deadline, self._route.peer, step.reserve, carries_file
-        )
+        send.attempt = Attempt(self._credentials, self._route.peer, send.timeout, step)
         return send.attempt, request_of(step, self._route.base_url, self._credentials.headers, send, content)
 
     def __repr__(self) -> str:

@@ -62,7 +62,7 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps[SentFile]:
         send.attempt = None
         if not isinstance(outcome, Stopped):
             if isinstance(last, errors.NotFoundError):
-                rules.chats.forget(send.business_id, send.order_id)
+                rules.chats.pop((send.business_id, send.order_id or 0), None)
             if isinstance(last, errors.DeliveryUnknownError):
                 send.unknown_attempts += 1
                 if unknown is None:

@@ -13,7 +13,6 @@ from typing import NamedTuple, TypeVar
 from . import _errors as errors
 from ._answer import Answer, error_of
 from ._attempt import Failure
-from ._chats import Chats
 from ._claims import Claims
 from ._options import RetryPolicy
 from ._quota import Quota, Quotas, read_quota
@@ -24,6 +23,7 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 8.0
 """Seconds at most before any repeat but that after a spent quota."""
 
+MOST_CHATS = 10_000
 SEND_FILE, OPEN_CHAT, READ_HISTORY = "sendFileToChat", "createChat", "getChatHistory"
 _LATER = (errors.ServerError, errors.ConnectionLostError, errors.ResponseTimeoutError)
 """What an operation that is safe to repeat is repeated after, too."""
@@ -50,6 +50,11 @@ class MakeRequest(NamedTuple):
     """Seconds of what is left that reading the response should leave, if it can."""
     page_token: str | None = None
 
+    @property
+    def carries_file(self) -> bool:
+        """Whether the file goes out with it."""
+        return self.operation == SEND_FILE
+
 
 Step = TakeSlot | Pause | MakeRequest
 Outcome = Answer | Failure
@@ -68,7 +73,8 @@ class Rules(NamedTuple):
     retry: RetryPolicy
     quotas: Quotas
     claims: Claims
-    chats: Chats
+    chats: dict[tuple[int, int], int]
+    """The chats that were opened, by business and order."""
     clock: Callable[[], float]
     utcnow: Callable[[], datetime]
     jitter: Callable[[], float] = random.random
@@ -109,11 +115,11 @@ def when_allowed(
         else:
             yield TakeSlot()
         has_slot = pause <= 0
-    if step.operation == SEND_FILE:
+    if step.carries_file:
         send.attempts += 1
         send.attempt_began, send.attempt_began_at = rules.clock(), rules.utcnow()
     outcome = yield step
-    what = f"attempt {send.attempts}" if step.operation == SEND_FILE else step.operation
+    what = f"attempt {send.attempts}" if step.carries_file else step.operation
     if isinstance(outcome, Answer):
         quota, seconds = read_quota(outcome.headers, rules.utcnow)
         rules.quotas.learn(key, quota, seconds, rules.clock())
@@ -154,10 +160,12 @@ def open_chat(send: Send, rules: Rules, deadline: float) -> Steps[int]:
     from ._api import chat_id_of  # when first needed: as long as all else of the import takes
 
     assert send.order_id is not None  # noqa: S101  who calls this has one
-    known = rules.chats.of(send.business_id, send.order_id)
-    found = known or (yield from ask(send, rules, MakeRequest(OPEN_CHAT, deadline), chat_id_of))
+    order = (send.business_id, send.order_id)
+    found = rules.chats.get(order) or (yield from ask(send, rules, MakeRequest(OPEN_CHAT, deadline), chat_id_of))
     if not isinstance(found, errors.ChatError):
-        rules.chats.remember(send.business_id, send.order_id, found)
+        rules.chats[order] = found
+        if len(rules.chats) > MOST_CHATS:
+            rules.chats.pop(next(iter(rules.chats)), None)
         return found
     if isinstance(found, errors.NotSentError) and not isinstance(found, errors.UnexpectedResponseError):
         raise found
