@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 import httpcore
 import pytest
+from yandex_market_chat._async_network import Backend
+from yandex_market_chat._exchange import Exchange
 
 from yandex_market_chat import AsyncChatClient, ConnectionLostError, SentFile, Timeout
-from yandex_market_chat._async_network import Backend
 from yandex_market_chat._credentials import Credentials
-from yandex_market_chat._exchange import Exchange
 from yandex_market_chat._network import Backend as SyncBackend
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 

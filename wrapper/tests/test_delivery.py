@@ -10,6 +10,7 @@ from email.utils import format_datetime
 from itertools import pairwise
 
 import pytest
+from yandex_market_chat._exchange import Failure
 
 from yandex_market_chat import (
     AuthenticationError,
@@ -28,7 +29,6 @@ from yandex_market_chat import (
 )
 from yandex_market_chat._answer import Answer
 from yandex_market_chat._delivery import LONGEST_PAUSE, Attempt, Pause, Rules, deliver
-from yandex_market_chat._exchange import Failure
 from yandex_market_chat._headers import Headers
 from yandex_market_chat._quota import Allowances
 from yandex_market_chat._send import Send

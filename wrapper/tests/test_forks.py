@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 import trustme
+from yandex_market_chat._places import Place
 
 from yandex_market_chat import ChatClient
 from yandex_market_chat._base_client import _begin_as_child
-from yandex_market_chat._places import Place
 from yandex_market_chat.testing import MockServer
 
 from .conftest import Chat

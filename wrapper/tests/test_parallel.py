@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from yandex_market_chat._places import Place, Places
 
 from yandex_market_chat import AsyncChatClient, ChatError, SentFile, WaitTimeoutError
-from yandex_market_chat._places import Place, Places
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
 from .conftest import Chat

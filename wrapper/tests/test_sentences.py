@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+from yandex_market_chat._exchange import Exchange, Failure
 
 from yandex_market_chat import Timeout, _exchange
 from yandex_market_chat._answer import Answer, error_of, printable, read_errors
 from yandex_market_chat._credentials import Credentials
-from yandex_market_chat._exchange import Exchange, Failure
 from yandex_market_chat._headers import Headers
 
 NOT_SENT = "The file was not sent."

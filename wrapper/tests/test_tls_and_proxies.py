@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import trustme
+from yandex_market_chat._tls import context_for
 
 from yandex_market_chat import (
     ChatError,
@@ -25,7 +26,6 @@ from yandex_market_chat import (
     Timeout,
     UnexpectedRefusalError,
 )
-from yandex_market_chat._tls import context_for
 from yandex_market_chat.testing import SCENARIOS, Answer, MockServer
 
 from .conftest import Chat
