@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
+import pytest
 import schemathesis
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -21,13 +25,15 @@ from schemathesis.specs.openapi.checks import (
 from yandex_market_chat import InvalidRequestError, SentFile
 
 from . import _counts
-from ._call import Call
-from ._contract import BY_ID, DOCUMENT
-from ._entrances import NAMES, make
-from ._settings import SEED, Mode
+from ._call import LEFT_OUT, Call
+from ._contract import BY_ID, DOCUMENT, Field, follow
+from ._entrances import NAMES, WRAPPER_METHODS, make, names_for
+from ._kinds import Token
+from ._replay import rendered, same_answer
+from ._settings import SEED, Validity
 from ._stage import Act, Stage
 from ._strategies import cleaned
-from ._wire import check_arrival
+from ._wire import check_arrival, check_target
 
 #: All that schemathesis can say about an answer without sending something of its own.
 CHECKS = [
@@ -46,46 +52,61 @@ def document() -> dict[str, Any]:
     """The contract, cut to what a call of a client can say.
 
     No credentials, since each client brings its own, and no further parts, since a typed form has none: left in, 39 %
-    of the valid cases could not be driven. No server either: none but the mock is ever to be named in a run.
+    of the valid cases could not be driven. No tokens that only the service hands out: any is right by the schema, and
+    would be refused. No server either: none but the mock is ever to be named in a run.
     """
     cut = copy.deepcopy(DOCUMENT)
     del cut["servers"], cut["components"]["securitySchemes"]
-    for item in cut["paths"].values():
-        for raw in item.values():
+    for path, item in list(cut["paths"].items()):
+        for method, raw in list(item.items()):
+            if raw["operationId"] not in BY_ID:
+                del item[method]
+                continue
             raw.pop("security", None)
-            for content in raw["requestBody"]["content"].values():
-                cut["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]["additionalProperties"] = (
-                    False
-                )
+            raw["parameters"] = [
+                each for each in raw["parameters"] if not follow(follow(each)["schema"]).get("x-opaque")
+            ]
+            form = raw.get("requestBody", {}).get("content", {}).get("multipart/form-data")
+            if form:
+                cut["components"]["schemas"][form["schema"]["$ref"].rpartition("/")[2]]["additionalProperties"] = False
+        if not item:
+            del cut["paths"][path]
     return cut
 
 
-def load(phases: list[str], modes: list[Mode]) -> Any:
+def load(phases: list[str], validities: list[Validity]) -> Any:
     """The contract as schemathesis holds it, with the expectations made strict: valid is 200, and nothing else is."""
     schema = schemathesis.openapi.from_dict(document(), config=schemathesis.Config(seed=SEED))
-    schema.config.generation.update(modes=[schemathesis.GenerationMode(mode) for mode in modes])
+    schema.config.generation.update(modes=[schemathesis.GenerationMode(validity) for validity in validities])
     schema.config.phases.update(phases=phases)
     schema.config.checks.positive_data_acceptance.expected_statuses = ["200"]
     schema.config.checks.negative_data_rejection.expected_statuses = ["400", "401", "403", "404"]
     return schema
 
 
+def each_operation(schema: Any, part: str) -> Callable[[Callable[..., None]], Any]:
+    """Parametrise a test by the operations of a schema, each with a node id of its own.
+
+    pytest makes node ids of what it parametrises itself; what schemathesis adds to a name is not among it, and xdist
+    runs one of the tests that share an id.
+    """
+    return lambda test: pytest.mark.parametrize("part", [part])(schema.parametrize()(test))
+
+
 def drive(stage: Stage, case: schemathesis.Case, name: str, content_type: str) -> None:
     """Send a case through every entrance that can express it, and judge each by wire, by client and by schemathesis."""
     assert case.meta is not None
-    mode = case.meta.generation.mode.value
+    validity = case.meta.generation.mode.value
     call = express(case, name, content_type)
-    for entrance_name in NAMES:
+    for entrance_name in names_for(BY_ID[case.operation.definition.raw["operationId"]]):
         entrance = _KINDS[entrance_name]
         why = call if isinstance(call, str) else entrance.expressible(call)
         if isinstance(call, str) or why:
-            _counts.unexpressed(mode, entrance.kind, str(why))
+            _counts.unexpressed(validity, entrance.kind, str(why))
             continue
-        _counts.expressed(mode, entrance.kind)
-        if mode == "positive":
-            assert call.valid or len(call.content or b"") in (0, call.operation.max_bytes + 1), (
-                "valid by schemathesis only"
-            )
+        _counts.expressed(validity, entrance.kind)
+        if validity == "positive":
+            assert call.valid or _has_odd_size(call), "valid by schemathesis only"
         # The generated client takes the names as they are, so it is given what the wrapper makes of them.
         act = stage.act(entrance_name, call if entrance.kind == "wrapper" else _with_clean_name(call))
         check(act)
@@ -94,7 +115,9 @@ def drive(stage: Stage, case: schemathesis.Case, name: str, content_type: str) -
 
 def check(act: Act) -> None:
     """What wire and client must say of a call."""
-    if act.call.valid:
+    if act.call.made_up:
+        check_made_up(act)
+    elif act.call.valid:
         check_sent(act)
     else:
         check_refused(act)
@@ -104,12 +127,35 @@ def check_sent(act: Act) -> None:
     result = act.outcome.get()
     sent_name = act.call.name
     if act.entrance.kind == "wrapper":
-        assert type(result) is SentFile
-        assert (result.size, result.content_type) == (len(act.call.content or b""), act.call.content_type)
-        assert (result.attempts, result.unknown_attempts) == (1, 0)
-        sent_name = result.name
-        check_sent_name(act.call.name, sent_name)
+        sent_name = RESULTS[WRAPPER_METHODS[act.call.operation.id].name](act)
+    else:
+        (answer,) = act.answers
+        parsed, document = same_answer(act, result, 200, bytes(answer.body)), json.loads(answer.body)
+        assert document["status"] == "OK"
+        assert parsed.to_dict() == rendered(document, act.call.operation.success.schema)
     check_arrival(act, sent_name)
+
+
+def _check_sent_file(act: Act) -> str:
+    """What send_file says of a file that was sent; the name under which it was."""
+    result = act.outcome.result
+    assert type(result) is SentFile
+    assert (result.size, result.content_type) == (len(act.call.content or b""), act.call.content_type)
+    assert (result.attempts, result.unknown_attempts) == (1, 0)
+    check_sent_name(act.call.name, result.name)
+    return result.name
+
+
+#: What each method of the wrapper gives back for a documented OK; it returns the name of the file that was sent.
+RESULTS: dict[str, Callable[[Act], str]] = {"send_file": _check_sent_file}
+
+
+def check_made_up(act: Act) -> None:
+    """What only the service hands out arrives as it is, and is refused."""
+    (request,) = act.requests
+    assert request.status == 400
+    check_target(request, act.call)
+    assert getattr(act.outcome.get(), "status_code", 400) == 400
 
 
 def check_sent_name(given: str, sent: str) -> None:
@@ -130,11 +176,11 @@ def check_sent_name(given: str, sent: str) -> None:
 def check_refused(act: Act) -> None:
     assert act.files == (), "a call that the contract forbids was delivered"
     if act.entrance.kind == "wrapper":
-        expected = InvalidRequestError if _complete(act.call) else TypeError
+        expected = InvalidRequestError if act.call.complete else TypeError
         assert isinstance(act.outcome.error, expected), f"not refused by the wrapper: {act.outcome}"
         assert act.requests == (), "refused, but a request had left"
         return
-    if not _complete(act.call):
+    if not act.call.complete:
         assert isinstance(act.outcome.error, TypeError)
         assert act.requests == ()
         return
@@ -145,13 +191,15 @@ def check_refused(act: Act) -> None:
         assert act.outcome.error is not None
 
 
-def _complete(call: Call) -> bool:
-    return call.content is not None and {p.name for p in call.operation.parameters} <= call.values.keys()
+def _has_odd_size(call: Call) -> bool:
+    """Whether schemathesis, which knows no x-max-bytes, has a word of its own on the size of the file."""
+    size = len(call.content or b"")
+    return call.operation.body == "form" and call.content is not None and not 0 < size <= call.operation.max_bytes
 
 
 def validate(case: schemathesis.Case, act: Act) -> None:
     """Let schemathesis judge the answer that the client was given."""
-    if len(act.answers) != 1 or not act.call.content or len(act.call.content) > act.call.operation.max_bytes:
+    if len(act.answers) != 1 or _has_odd_size(act.call):
         return
     request = act.requests[0]
     response = act.answers[0].for_schemathesis(list(request.headers), request.body)
@@ -165,11 +213,18 @@ def express(case: schemathesis.Case, name: str, content_type: str) -> Call | str
         return "another method: a client has no word for it"
     if case.headers or case.cookies:
         return "headers of the caller's own"
-    declared = {parameter.name for parameter in operation.parameters}
+    parameters = {field.name: field for field in operation.parameters}
+    if any(isinstance(parameters[name].kind, Token) for name in parameters.keys() & {**case.query}.keys()):
+        return "a token that was made up"
     given = {**case.path_parameters, **case.query}
-    if not given.keys() <= declared:
+    if not given.keys() <= parameters.keys():
         return "parameters that are not declared"
-    values = {key: _value(value) for key, value in given.items()}
+    values = {name: _value(value, parameters[name]) for name, value in given.items()}
+    if operation.body == "json":
+        missing = type(case.body).__name__ == "NotSet"
+        return Call(operation, values, json=LEFT_OUT if missing else case.body)
+    if operation.body is None:
+        return Call(operation, values)
     body = case.body if isinstance(case.body, dict) else {}
     content = body.get(operation.part)
     if content is None:
@@ -182,15 +237,12 @@ def express(case: schemathesis.Case, name: str, content_type: str) -> Call | str
     return Call(operation, values, data, name, content_type, extra)
 
 
-def _value(value: Any) -> Any:
-    """Coverage cases hold what goes on the wire, as text: a number again where it is one."""
-    if isinstance(value, str):
-        text = unquote(value)
-        return int(text) if re.fullmatch(r"-?(0|[1-9][0-9]*)", text, re.ASCII) else text
-    return value
+def _value(value: Any, field: Field) -> Any:
+    """Coverage cases hold what goes on the wire, as text: a value again where it stands for one."""
+    if not isinstance(value, str):
+        return value
+    return field.kind.read(unquote(value) if field.location == "path" else value)
 
 
 def _with_clean_name(call: Call) -> Call:
-    return Call(
-        call.operation, call.values, call.content, cleaned(call.name)[:80] or "file.bin", call.content_type, call.extra
-    )
+    return replace(call, name=cleaned(call.name)[:80] or "file.bin")

@@ -1,4 +1,4 @@
-"""The six ways to make a call: the four entry points of the generated client, and the wrapper in both colours.
+"""The six ways to make a call: the four entry points of the generated client, and the wrapper in both modes.
 
 An entrance is opened to one server and used for many calls. Those of the generated client are found by the names that
 the generator gives them, so a new operation has its entrances; those of the wrapper are a table: a person named them.
@@ -12,19 +12,36 @@ import re
 import ssl
 import typing
 from abc import abstractmethod
+from collections.abc import Mapping
+from enum import Enum
 from io import BytesIO
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
+
+import pytest
 
 from _yandex_market_chat_api import AuthenticatedClient
 from _yandex_market_chat_api.types import File
 from yandex_market_chat import AsyncChatClient, ChatClient, RetryPolicy, Timeout
 from yandex_market_chat.testing import MockServer
 
-from ._call import Call, Outcome
+from ._call import LEFT_OUT, Call, Outcome
 from ._contract import Operation
 
+
+class Method(NamedTuple):
+    """A method of the wrapper's clients, and which of its arguments is which field of the operation."""
+
+    name: str
+    arguments: Mapping[str, str]
+
+
 #: Which method of the wrapper's clients serves which operation.
-WRAPPER_METHODS = {"sendFileToChat": "send_file"}
+WRAPPER_METHODS = {"sendFileToChat": Method("send_file", {"businessId": "business_id", "chatId": "chat_id"})}
+#: The operations that no method serves, and why.
+WITHOUT_METHOD = {
+    "createChat": "described and generated; open_chat is to come",
+    "getChatHistory": "described and generated; confirm is to come",
+}
 
 _PATIENCE = 10.0
 # Made once: reading the machine's certificates takes longer than ten sends, and nothing here speaks TLS.
@@ -40,9 +57,9 @@ class Entrance:
 
     kind: ClassVar[str]
 
-    def __init__(self, name: str, colour: str) -> None:
+    def __init__(self, name: str, mode: str) -> None:
         self.name = name
-        self.colour = colour
+        self.mode = mode
 
     @abstractmethod
     def open(self, server: MockServer, loop: asyncio.Runner, **options: Any) -> None: ...
@@ -84,58 +101,70 @@ class GeneratedEntrance(Entrance):
         self._client = AuthenticatedClient(server.base_url, verify_ssl=_TLS, **(defaults | options))
 
     def close(self) -> None:
-        if self.colour == "sync":
+        if self.mode == "sync":
             self._client.get_httpx_client().close()
         else:
             self._loop.run(self._client.get_async_httpx_client().aclose())
 
     def expressible(self, call: Call) -> str | None:
-        return "the contract allows no part beside the file, so its type has none" if call.extra else None
+        if call.extra:
+            return "the contract allows no part beside the file, so its type has none"
+        if call.json is not LEFT_OUT and not isinstance(call.json, dict):
+            return "a body that is no object, so none of its type"
+        return None
 
     def _send(self, call: Call) -> Any:
         module = module_of(call.operation)
-        arguments: dict[str, Any] = {snake(name): value for name, value in call.values.items()}
-        if call.content is not None:
-            request = typing.get_type_hints(module._get_kwargs)["body"]
+        hints = typing.get_type_hints(module._get_kwargs)
+        arguments = {snake(name): _typed(value, hints[snake(name)]) for name, value in call.values.items()}
+        if call.operation.body == "form" and call.content is not None:
             file = File(BytesIO(call.content), file_name=call.name, mime_type=call.content_type)
-            arguments["body"] = request(**{snake(call.operation.part): file})
+            arguments["body"] = _one_of(hints["body"], object)(**{snake(call.operation.part): file})
+        if call.operation.body == "json" and call.json is not LEFT_OUT:
+            arguments["body"] = _one_of(hints["body"], object).from_dict(call.json)
         entry_point = getattr(module, self._entry_point)
-        if self.colour == "sync":
+        if self.mode == "sync":
             return entry_point(client=self._client, **arguments)
         return self._loop.run(entry_point(client=self._client, **arguments))
 
 
 class WrapperEntrance(Entrance):
-    """The wrapper in one colour."""
+    """The wrapper in one mode."""
 
     kind = "wrapper"
 
-    def __init__(self, colour: str) -> None:
-        super().__init__(f"wrapper.{colour}", colour)
+    def __init__(self, mode: str) -> None:
+        super().__init__(f"wrapper.{mode}", mode)
 
     def open(self, server: MockServer, loop: asyncio.Runner, **options: Any) -> None:
         self._loop = loop
         defaults = {"base_url": server.base_url, "timeout": Timeout(_PATIENCE), "retry": RetryPolicy(attempts=1)}
         if "oauth_token" not in options:
             defaults["api_key"] = server.api_key
-        self._client: Any = (ChatClient if self.colour == "sync" else AsyncChatClient)(**(defaults | options))
+        self._client: Any = (ChatClient if self.mode == "sync" else AsyncChatClient)(**(defaults | options))
 
     def close(self) -> None:
-        if self.colour == "sync":
+        if self.mode == "sync":
             self._client.close()
         else:
             self._loop.run(self._client.aclose())
 
     def expressible(self, call: Call) -> str | None:
-        return "the wrapper sends the one part and nothing beside it" if call.extra else None
+        if call.extra:
+            return "the wrapper sends the one part and nothing beside it"
+        if not {field.name for field, _ in call.given()} <= WRAPPER_METHODS[call.operation.id].arguments.keys():
+            return "what the method has no argument for"
+        return None
 
     def _send(self, call: Call) -> Any:
-        arguments: dict[str, Any] = {snake(name): value for name, value in call.values.items()}
-        if call.content is not None:
-            arguments["file"] = call.content
-        method = getattr(self._client, WRAPPER_METHODS[call.operation.id])
-        done = method(name=call.name, content_type=call.content_type, **arguments)
-        return done if self.colour == "sync" else self._loop.run(done)
+        method = WRAPPER_METHODS[call.operation.id]
+        arguments = {method.arguments[field.name]: value for field, value in call.given()}
+        if call.operation.body == "form":
+            arguments |= {"name": call.name, "content_type": call.content_type}
+            if call.content is not None:
+                arguments["file"] = call.content
+        done = getattr(self._client, method.name)(**arguments)
+        return done if self.mode == "sync" else self._loop.run(done)
 
 
 def module_of(operation: Operation) -> Any:
@@ -143,9 +172,38 @@ def module_of(operation: Operation) -> Any:
     return importlib.import_module(f"_yandex_market_chat_api.api.{snake(operation.tag)}.{snake(operation.id)}")
 
 
+def _one_of(hint: Any, base: type) -> Any:
+    """The class that a hint names, beside those that say that there need be none."""
+    for each in typing.get_args(hint) or (hint,):
+        if isinstance(each, type) and issubclass(each, base) and each.__name__ != "Unset":
+            return each
+    return None
+
+
+def _typed(value: Any, hint: Any) -> Any:
+    """A value as the generated client wants it: a member where it has an enum."""
+    choice = _one_of(hint, Enum)
+    return value if choice is None else choice(value)
+
+
 GENERATED = ("sync_detailed", "sync", "asyncio_detailed", "asyncio")
-COLOURS = ("sync", "async")
-NAMES = (*(f"generated.{entry_point}" for entry_point in GENERATED), *(f"wrapper.{colour}" for colour in COLOURS))
+MODES = ("sync", "async")
+NAMES = (*(f"generated.{entry_point}" for entry_point in GENERATED), *(f"wrapper.{mode}" for mode in MODES))
+
+
+def names_for(operation: Operation) -> tuple[str, ...]:
+    """The entrances that an operation has."""
+    return NAMES if operation.id in WRAPPER_METHODS else NAMES[: len(GENERATED)]
+
+
+def ways(operations: tuple[Operation, ...], kind: str = "") -> list[Any]:
+    """Each operation with each of its entrances, for `parametrize(("operation", "entrance"), ...)`."""
+    return [
+        pytest.param(operation, name, id=f"{operation.id}-{name}")
+        for operation in operations
+        for name in names_for(operation)
+        if name.startswith(kind)
+    ]
 
 
 def make(name: str) -> Entrance:

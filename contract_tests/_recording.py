@@ -39,7 +39,7 @@ class _Copying(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._stream, self._copy = stream, copy
 
     def __iter__(self) -> Iterator[bytes]:
-        for piece in self._stream:  # type: ignore[union-attr]  # a stream is of the colour of its client
+        for piece in self._stream:  # type: ignore[union-attr]  # a stream is of the mode of its client
             self._copy += piece
             yield piece
 

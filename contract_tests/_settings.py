@@ -7,7 +7,7 @@ from typing import Literal
 
 from hypothesis import HealthCheck, Phase, settings
 
-Mode = Literal["positive", "negative"]
+Validity = Literal["positive", "negative"]
 
 #: Of `make contract-deep`: how many times as many examples. Unset: the short run, in which nothing is left to chance.
 _DEPTH = int(os.environ.get("CONTRACT_DEPTH", "0"))

@@ -34,7 +34,7 @@ class Act:
 
 
 class Stage:
-    """Makes calls. One per process: what is expensive (servers, clients, an event loop) is kept from test to test."""
+    """Makes calls. One per process, since what is dear (servers, clients, an event loop) is kept from test to test."""
 
     def __init__(self, answers: list[RecordedAnswer], **server: Any) -> None:
         self._answers = answers
@@ -112,12 +112,14 @@ class Stage:
 
     @staticmethod
     def _count(act: Act) -> None:
-        operation, kind, colour = act.call.operation, act.entrance.kind, act.entrance.colour
+        operation, kind, mode = act.call.operation, act.entrance.kind, act.entrance.mode
         for answer in act.answers:
-            _counts.status(operation.id, kind, colour, answer.status)
-        for parameter in operation.parameters:
-            value = act.call.values.get(parameter.name)
-            for bound in parameter.bounds:
-                if type(value) is int and value in (bound.inside, bound.outside):
-                    which = "inside" if value == bound.inside else "outside"
-                    _counts.side(operation.id, kind, colour, parameter.name, bound.name, which)
+            _counts.status(operation.id, kind, mode, answer.status)
+        given = {field.name: value for field, value in act.call.given()}
+        for field in operation.fields:
+            if field.name not in given:
+                _counts.side(operation.id, kind, mode, field.name, "left out")
+                continue
+            for side in field.kind.sides:
+                if type(given[field.name]) is type(side.value) and given[field.name] == side.value:
+                    _counts.side(operation.id, kind, mode, field.name, side.name)

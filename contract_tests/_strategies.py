@@ -6,6 +6,7 @@ Left to itself, 70 of 82 of its files were one picture of 67 bytes, and none had
 from __future__ import annotations
 
 import unicodedata
+from datetime import datetime, timedelta, timezone
 
 from hypothesis import strategies as st
 
@@ -96,6 +97,34 @@ HOSTILE_NAMES = (
 )
 
 
+#: Texts that are something else once they are badly escaped, or not at all.
+HOSTILE_TEXTS = (
+    " ",
+    " a ",
+    "a+b",
+    "a%20b",
+    "%",
+    "a&b=c",
+    "a=b;c",
+    "a#b?c/d",
+    "..",
+    "../a",
+    '"',
+    "'",
+    "\\",
+    "null",
+    "true",
+    "0",
+    "№ 7",
+    "🧾👩‍👩‍👧",
+    "e\u0301",
+    "\u202egpj",
+    "\x00",
+    "\r\nX-Injected: 1",
+    "cGFnZTo/+==",
+)
+
+
 def names() -> st.SearchStrategy[str]:
     """File names: any text, hostile ones, and both combined."""
     hostile = st.sampled_from(HOSTILE_NAMES)
@@ -108,6 +137,21 @@ def content_types() -> st.SearchStrategy[str]:
     token = st.text("abcxyz0189!#$&^_.+-", min_size=1, max_size=12)
     plain = st.builds(lambda a, b: f"x-{a}/{b}", token, token)
     return st.one_of(plain, plain.map(lambda kind: f'{kind}; charset="ü"'.encode("ascii", "ignore").decode()))
+
+
+def moments() -> st.SearchStrategy[str]:
+    """Moments as the documentation promises them, ISO 8601 with an offset, in each way that this can be written."""
+    zones = st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(
+        lambda delta: timedelta(minutes=delta // timedelta(minutes=1))
+    )
+    moment = st.datetimes(min_value=datetime(1000, 1, 1), timezones=zones.map(timezone))
+    whole = moment.map(lambda value: value.replace(microsecond=0))
+    return st.one_of(
+        whole.map(datetime.isoformat),
+        moment.map(datetime.isoformat),
+        moment.map(lambda value: value.isoformat(timespec="milliseconds")),
+        whole.map(lambda value: value.replace(tzinfo=None).isoformat() + "Z"),
+    )
 
 
 #: Unicode Standard Annex 9: marks, embeddings, overrides and isolates, which make a name show as another.

@@ -38,15 +38,26 @@ def content_of(vector: dict[str, Any]) -> bytes:
     return content
 
 
+def first_call_of(operation: str) -> dict[str, Any]:
+    """The call that an answer is given to: the usual one of its operation."""
+    return next(vector for vector in CALLS if vector["operation"] == operation)
+
+
 def call_of(vector: dict[str, Any]) -> Call:
     call = vector["call"]
+    if "json" in call:
+        return Call(BY_ID[vector["operation"]], call["values"], json=call["json"])
+    if "content" not in call:
+        return Call(BY_ID[vector["operation"]], call["values"])
     return Call(BY_ID[vector["operation"]], call["values"], content_of(vector), call["name"], call["content_type"])
 
 
 def body_of(vector: dict[str, Any], boundary: str) -> bytes:
-    """The form of the vector, byte for byte; placeholders are filled in one pass, so no content is taken for one."""
+    """The body of the vector, byte for byte; placeholders are filled in one pass, so no content is taken for one."""
+    raw: bytes = vector["wire"].get("body", "").encode()
+    if "content" not in vector["call"]:
+        return raw
     fillings = {b"{boundary}": boundary.encode(), b"{content}": content_of(vector)}
-    raw = vector["wire"]["body"].encode()
     return re.sub(rb"\{(?:boundary|content)\}", lambda found: fillings[found.group()], raw)
 
 
@@ -64,14 +75,11 @@ def request_of(vector: dict[str, Any], host: str, key: str, token: str) -> bytes
     """The request of the vector, written by hand."""
     wire, body = vector["wire"], body_of(vector, BOUNDARY)
     name, value = credentials_of(vector, key, token)
-    lines = (
-        f"{wire['method']} {wire['path']}?{wire['query']} HTTP/1.1",
-        f"Host: {host}",
-        f"{name}: {value}",
-        f"Content-Type: multipart/form-data; boundary={BOUNDARY}",
-        f"Content-Length: {len(body)}",
-        "Connection: close",
-    )
+    target = f"{wire['path']}?{wire['query']}" if wire["query"] else wire["path"]
+    kind = f"multipart/form-data; boundary={BOUNDARY}" if "content" in vector["call"] else "application/json"
+    lines = [f"{wire['method']} {target} HTTP/1.1", f"Host: {host}", f"{name}: {value}", "Connection: close"]
+    if body:
+        lines += [f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 

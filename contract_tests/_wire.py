@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
 
@@ -23,8 +24,12 @@ GENERATED_HEADERS = {
     "Connection": "keep-alive",
     "User-Agent": re.escape(f"python-httpx/{httpx.__version__}"),
     "Api-Key": "{key}",
-    "Content-Length": "{length}",
-    "Content-Type": r"multipart/form-data; boundary=[0-9a-f]{{32}}",
+}
+#: What the kind of the body adds.
+BODY_HEADERS: dict[str | None, dict[str, str]] = {
+    "form": {"Content-Length": "{length}", "Content-Type": r"multipart/form-data; boundary=[0-9a-f]{{32}}"},
+    "json": {"Content-Type": "application/json", "Content-Length": "{length}"},
+    None: {},
 }
 #: What the wrapper changes on purpose; everything else must be as the generated client sends it.
 WRAPPER_DIFFERENCES = {
@@ -37,31 +42,48 @@ WRAPPER_DIFFERENCES = {
 _WRAPPER_ORDER = (
     "Host", "Accept", "Accept-Encoding", "User-Agent", "Connection", "Api-Key", "Content-Length", "Content-Type"
 )  # fmt: skip
-HEADERS = {
-    "generated": GENERATED_HEADERS,
-    "wrapper": {name: (GENERATED_HEADERS | WRAPPER_DIFFERENCES)[name] for name in _WRAPPER_ORDER},
-}
 
 
 def check_arrival(act: Act, sent_name: str) -> None:
     """The one request of a valid call is exactly the one that the contract describes, and its file arrived once."""
     assert len(act.requests) == 1, f"{len(act.requests)} requests for one call"
     request, call = act.requests[0], act.call
-    assert (request.method, request.violation) == (call.operation.method, None)
-    assert (request.path, request.query) == call.operation.target(call.values)
+    assert request.violation is None
+    check_target(request, call)
     check_headers(act, request)
     check_body(request, call, sent_name)
+    if call.operation.body != "form":
+        assert act.files == ()
+        return
     (file,) = act.files
     assert call.content is not None
     assert (file.size, file.sha256) == (len(call.content), hashlib.sha256(call.content).hexdigest())
     # `%22` is the one sequence that HTML's way of writing a quote cannot tell from the real thing.
     assert file.name == sent_name.replace("%22", '"')
     assert file.content_type == call.content_type
-    assert [file.business_id, file.chat_id] == [call.values[p.name] for p in call.operation.parameters]
+    assert {"businessId": file.business_id, "chatId": file.chat_id} == call.values
+
+
+def check_target(request: ReceivedRequest, call: Call) -> None:
+    """Method, path and query, read back by the standard library."""
+    assert request.method == call.operation.method
+    in_path = {field.name: quote(field.kind.text(value), safe="") for field, value in call.given()}
+    assert request.path == re.sub(r"\{(\w+)\}", lambda found: in_path[found.group(1)], call.operation.path)
+    asked = [(field.name, field.kind.text(value)) for field, value in call.given() if field.location == "query"]
+    assert request.target.isascii()
+    assert parse_qsl(request.query, keep_blank_values=True, strict_parsing=bool(asked), errors="strict") == asked
+
+
+def expected_headers(act: Act) -> dict[str, str]:
+    headers = GENERATED_HEADERS | BODY_HEADERS[act.call.operation.body]
+    if act.entrance.kind == "wrapper":
+        changed = headers | WRAPPER_DIFFERENCES
+        headers = {name: changed[name] for name in _WRAPPER_ORDER if name in changed}
+    return headers
 
 
 def check_headers(act: Act, request: ReceivedRequest) -> None:
-    expected = HEADERS[act.entrance.kind]
+    expected = expected_headers(act)
     assert [name.lower() for name, _ in request.headers] == [name.lower() for name in expected]
     facts = {"host": urlsplit(act.base_url).netloc, "key": act.api_key, "length": str(len(request.body))}
     for (name, value), pattern in zip(request.headers, expected.values(), strict=True):
@@ -70,6 +92,12 @@ def check_headers(act: Act, request: ReceivedRequest) -> None:
 
 def check_body(request: ReceivedRequest, call: Call, sent_name: str) -> None:
     assert request.body_complete
+    if call.operation.body is None:
+        assert request.body == b""
+        return
+    if call.operation.body == "json":
+        assert json.loads(request.body.decode("utf-8")) == call.json
+        return
     content_type = request.headers.get("Content-Type")
     assert content_type is not None
     seen = by_python_multipart(content_type, request.body)

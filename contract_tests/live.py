@@ -4,7 +4,7 @@
 
 What it needs in the environment it says itself. Without `--deliver` only what the documentation says is refused (400,
 401, 403, 404) is sent. With it, the vectors of the kind `delivers` go into that chat, for its buyer to see. Each one
-counts against the hourly allowance. What comes back otherwise than expected is shown, and nothing is written for it.
+counts against the hourly quota. What comes back otherwise than expected is shown, and nothing is written for it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import ssl
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
+from ._contract import BY_ID
 from ._raw import RawAnswer, exchange
 from ._vectors import FILE, request_of
 
@@ -47,8 +49,14 @@ def adapted(vector: dict[str, Any], business: int, chat: int) -> dict[str, Any]:
     """The vector with the ids of the environment in the place of those that it is not about."""
     values = {"businessId": business, "chatId": chat}
     values |= {name: vector["call"]["values"][name] for name in vector["live"]["keep"]}
-    path = f"/v2/businesses/{values['businessId']}/chats/file/send"
-    return {**vector, "wire": {**vector["wire"], "path": path, "query": f"chatId={values['chatId']}"}}
+    operation = BY_ID[vector["operation"]]
+    path = re.sub(r"\{(\w+)\}", lambda found: str(values[found.group(1)]), operation.path)
+    query = {
+        field.name: values[field.name]
+        for field in operation.parameters
+        if field.location == "query" and field.name in values
+    }
+    return {**vector, "wire": {**vector["wire"], "path": path, "query": urlencode(query)}}
 
 
 def send(vector: dict[str, Any], environment: Mapping[str, str]) -> RawAnswer:

@@ -9,14 +9,16 @@ from yandex_market_chat import RetryPolicy, SentFile, Timeout
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault
 
 from . import _counts
-from ._call import Call
-from ._contract import OPERATIONS, Operation, name_answer
-from ._entrances import NAMES
+from ._call import usual
+from ._contract import OPERATIONS, UPLOADS, Operation
+from ._entrances import WRAPPER_METHODS, ways
 from ._stage import Act, Stage
 
-WRAPPER = [name for name in NAMES if name.startswith("wrapper")]
+#: The operations that a method of the wrapper serves, and those of them that send a file.
+SERVED = tuple(operation for operation in OPERATIONS if operation.id in WRAPPER_METHODS)
+SENDING = tuple(operation for operation in UPLOADS if operation in SERVED)
 # The other two make the same request and throw half of the answer away.
-GENERATED = [name for name in NAMES if name.startswith("generated") and name.endswith("_detailed")]
+DETAILED = [way for way in ways(OPERATIONS, "generated") if way.values[1].endswith("_detailed")]
 # Long enough for the slowest scenario that does end, but for the one that is meant to outlast patience.
 _PATIENCE = Timeout(total=None, connect=2.0, write=2.0, read=0.4)
 
@@ -52,10 +54,6 @@ MEANINGS: dict[str, type | tuple[type, ...]] = {
 FAILING = [name for name in SCENARIOS if MEANINGS.get(name) is not SentFile]
 
 
-def call_to(operation: Operation) -> Call:
-    return Call(operation, {parameter.name: 7 for parameter in operation.parameters})
-
-
 def check_told_the_truth(act: Act) -> None:
     """Whatever the server did with the file, the client did not say the opposite."""
     delivered = len(act.files)
@@ -69,14 +67,13 @@ def check_told_the_truth(act: Act) -> None:
     assert isinstance(error, public.NotSentError) != isinstance(error, public.DeliveryUnknownError)
 
 
-@pytest.mark.parametrize("entrance", WRAPPER)
 @pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize("operation", OPERATIONS, ids=name_answer)
+@pytest.mark.parametrize(("operation", "entrance"), ways(SENDING, "wrapper"))
 def test_nothing_is_delivered_twice_without_consent(
     stage: Stage, operation: Operation, scenario: str, entrance: str
 ) -> None:
     _counts.part("faults: without consent")
-    act = stage.act(entrance, call_to(operation), SCENARIOS[scenario], timeout=_PATIENCE, retry=RetryPolicy(attempts=2))
+    act = stage.act(entrance, usual(operation), SCENARIOS[scenario], timeout=_PATIENCE, retry=RetryPolicy(attempts=2))
     stage.renew()
     check_told_the_truth(act)
     assert len(act.files) <= 1
@@ -88,15 +85,14 @@ def test_nothing_is_delivered_twice_without_consent(
         assert len(act.requests) == outcome.attempts == 1
 
 
-@pytest.mark.parametrize("entrance", WRAPPER)
 @pytest.mark.parametrize("scenario", FAILING)
-@pytest.mark.parametrize("operation", OPERATIONS, ids=name_answer)
+@pytest.mark.parametrize(("operation", "entrance"), ways(SENDING, "wrapper"))
 def test_with_consent_the_second_attempt_is_counted_and_told(
     stage: Stage, operation: Operation, scenario: str, entrance: str
 ) -> None:
     _counts.part("faults: with consent")
     consent = RetryPolicy(attempts=2, resend_unknown=True)
-    act = stage.act(entrance, call_to(operation), SCENARIOS[scenario], timeout=_PATIENCE, retry=consent)
+    act = stage.act(entrance, usual(operation), SCENARIOS[scenario], timeout=_PATIENCE, retry=consent)
     stage.renew()
     check_told_the_truth(act)
     outcome = act.outcome.error or act.outcome.result
@@ -107,22 +103,26 @@ def test_with_consent_the_second_attempt_is_counted_and_told(
     assert {part.content for request in act.requests for part in request.parts} <= {act.call.content}
 
 
-@pytest.mark.parametrize("entrance", GENERATED)
 @pytest.mark.parametrize("scenario", FAILING)
-def test_the_generated_client_never_sends_twice(stage: Stage, scenario: str, entrance: str) -> None:
+@pytest.mark.parametrize(("operation", "entrance"), DETAILED)
+def test_the_generated_client_never_sends_twice(
+    stage: Stage, operation: Operation, scenario: str, entrance: str
+) -> None:
     _counts.part("faults: generated client")
-    act = stage.act(entrance, call_to(OPERATIONS[0]), SCENARIOS[scenario], timeout=0.4)
+    act = stage.act(entrance, usual(operation), SCENARIOS[scenario], timeout=0.4)
     stage.renew()
     assert len(act.requests) == 1
     assert len(act.files) <= 1
 
 
-@pytest.mark.parametrize("entrance", WRAPPER)
-def test_after_an_unknown_end_a_later_refusal_cannot_make_it_not_sent(stage: Stage, entrance: str) -> None:
+@pytest.mark.parametrize(("operation", "entrance"), ways(SENDING, "wrapper"))
+def test_after_an_unknown_end_a_later_refusal_cannot_make_it_not_sent(
+    stage: Stage, operation: Operation, entrance: str
+) -> None:
     _counts.part("faults: outcome over all attempts")
     consent = RetryPolicy(attempts=2, resend_unknown=True)
     lost = Fault(cut="reset", at="after-body")
-    act = stage.act(entrance, call_to(OPERATIONS[0]), lost, Answer(404), timeout=_PATIENCE, retry=consent)
+    act = stage.act(entrance, usual(operation), lost, Answer(404), timeout=_PATIENCE, retry=consent)
     stage.renew()
     error = act.outcome.error
     assert type(error) is public.ConnectionLostError
@@ -130,24 +130,25 @@ def test_after_an_unknown_end_a_later_refusal_cannot_make_it_not_sent(stage: Sta
     assert len(act.requests) == 2
 
 
-@pytest.mark.parametrize("entrance", WRAPPER)
-def test_only_a_limit_is_asked_again_without_consent(stage: Stage, entrance: str) -> None:
-    _counts.part("faults: limits")
-    for operation in OPERATIONS:
-        for status in operation.responses:
-            act = stage.act(entrance, call_to(operation), Answer(status), retry=RetryPolicy(attempts=2))
-            assert len(act.requests) == (2 if status == 420 else 1), f"{status} was asked {len(act.requests)} times"
-            assert len(act.files) == (1 if status in (200, 420) else 0)
-            stage.renew()
+@pytest.mark.parametrize(("operation", "entrance"), ways(SERVED, "wrapper"))
+def test_only_what_is_safe_is_asked_again_without_consent(stage: Stage, operation: Operation, entrance: str) -> None:
+    _counts.part("faults: asked again")
+    for status in operation.responses:
+        act = stage.act(entrance, usual(operation), Answer(status), retry=RetryPolicy(attempts=2))
+        again = status == 420 or (status >= 500 and operation.repeatable)
+        assert len(act.requests) == (2 if again else 1), f"{status} was asked {len(act.requests)} times"
+        if operation.body == "form":
+            assert len(act.files) == (1 if again or status == 200 else 0)
+        stage.renew()
 
 
-@pytest.mark.parametrize("entrance", NAMES)
-def test_nobody_listening_is_no_delivery(stage: Stage, entrance: str) -> None:
+@pytest.mark.parametrize(("operation", "entrance"), ways(OPERATIONS))
+def test_nobody_listening_is_no_delivery(stage: Stage, operation: Operation, entrance: str) -> None:
     _counts.part("faults: nobody there")
     stage.server.stop()
-    act = stage.act(entrance, call_to(OPERATIONS[0]))
+    act = stage.act(entrance, usual(operation))
     stage.renew()
     assert act.outcome.error is not None
     assert act.requests == ()
-    if entrance in WRAPPER:
+    if entrance.startswith("wrapper"):
         assert type(act.outcome.error) is public.ConnectionFailedError

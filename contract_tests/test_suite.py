@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def test_without_a_server_the_tests_fail_and_none_is_skipped(tmp_path: Path) -> 
     (tmp_path / "absent.py").write_text(_ABSENT)
     path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', TOP)}"
     options = ["-q", "-p", "no:cacheprovider", "-p", "absent", "--tb=no", "-rN"]
-    selection = [str(_HERE / "test_vectors.py"), "-k=takes_these_bytes or 420"]
+    selection = [str(_HERE / "test_vectors.py"), "-k=takes_these_bytes or (makes_this and 420)"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *selection],
         check=False,
@@ -50,6 +51,42 @@ def test_without_a_server_the_tests_fail_and_none_is_skipped(tmp_path: Path) -> 
     assert done.returncode == 1, done.stdout[-2000:]
     assert int(re.findall(r"(\d+) failed", last)[0]) > 100
     assert not re.search("skipped|passed|xfailed", last), last
+
+
+#: Tests that share a node id, as schemathesis makes them; `{ids}` is what gives them ids of their own.
+_ALIKE = """
+import pytest
+import schemathesis
+
+paths = {{f"/{{n}}": {{"get": {{"responses": {{"200": {{"description": ""}}}}}}}} for n in range(3)}}
+document = {{"openapi": "3.0.3", "info": {{"title": "", "version": "1"}}, "paths": paths}}
+schema = schemathesis.openapi.from_dict(document)
+
+{ids}
+@schema.parametrize()
+def test_each(case{argument}):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("ids", "argument", "told", "status"),
+    [
+        ("", "", "FAILED: 3 tests were collected and 1 ran: do some share a node id?", 1),
+        ('@pytest.mark.parametrize("part", ["p"])', ", part", "3 tests collected, 3 reported", 0),
+    ],
+    ids=["shared", "unique"],
+)
+def test_a_collected_test_that_does_not_run_fails_the_run(
+    tmp_path: Path, ids: str, argument: str, told: str, status: int
+) -> None:
+    shutil.copy(TOP / "conftest.py", tmp_path)
+    (tmp_path / "test_alike.py").write_text(_ALIKE.format(ids=ids, argument=argument))
+    options = ["-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", tmp_path, "-n", "2", "--dist=loadgroup"]
+    command = [sys.executable, "-m", "pytest", *options, tmp_path]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
+    assert told in done.stdout
+    assert done.returncode == status
 
 
 def test_no_test_of_the_contract_can_be_skipped() -> None:

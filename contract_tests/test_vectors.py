@@ -1,4 +1,4 @@
-"""The vectors, run against mock server, generated client and wrapper: this call, these bytes, this meaning."""
+"""The vectors, put to the mock server, the generated client and the wrapper: this call, these bytes, this meaning."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -17,7 +17,8 @@ from yandex_market_chat.testing import Answer, MockServer
 
 from . import _counts
 from ._contract import ANSWERS as DOCUMENTED
-from ._entrances import NAMES
+from ._contract import BY_ID, OPERATIONS, Operation, Response, conforms, name_answer
+from ._entrances import NAMES, WRAPPER_METHODS
 from ._raw import connect, exchange
 from ._replay import LOST
 from ._stage import Act, Stage
@@ -29,6 +30,7 @@ from ._vectors import (
     call_of,
     content_of,
     credentials_of,
+    first_call_of,
     generated_options,
     request_of,
     wrapper_options,
@@ -46,6 +48,11 @@ def calls_of(client: str) -> pytest.MarkDecorator:
     """The calls that the client is to make: some are about what one of the two adds."""
     listed = [vector for vector in CALLS if client in vector["clients"]]
     return pytest.mark.parametrize("vector", listed, ids=name_vector)
+
+
+def for_the_wrapper(vectors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of the operations that a method of the wrapper serves."""
+    return [vector for vector in vectors if vector["operation"] in WRAPPER_METHODS]
 
 
 calls = pytest.mark.parametrize("vector", CALLS, ids=name_vector)
@@ -66,13 +73,30 @@ def test_there_are_enough_and_each_says_why_and_whence() -> None:
         assert "validated_live" in vector
 
 
-def test_every_documented_status_has_vectors() -> None:
-    statuses = {(vector["operation"], vector["answer"]["status"]) for vector in ANSWERS if vector["documented"]}
-    assert statuses == {(operation.id, response.status) for operation, response in DOCUMENTED}
+@pytest.mark.parametrize(("operation", "response"), DOCUMENTED, ids=name_answer)
+def test_every_documented_status_has_vectors(operation: Operation, response: Response) -> None:
+    statuses = {
+        vector["answer"]["status"]
+        for vector in ANSWERS
+        if (vector["operation"], vector["documented"]) == (operation.id, True)
+    }
+    assert response.status in statuses, f"vectors.json: no documented answer is a {response.status} to {operation.id}"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=name_answer)
+def test_every_operation_has_vectors_of_calls(operation: Operation) -> None:
+    calls = [vector for vector in CALLS if vector["operation"] == operation.id]
+    statuses = {vector["outcome"]["status"] for vector in calls}
+    missing = {200, 400, 401, 403} - statuses
+    assert not missing, f"vectors.json: no call of {operation.id} ends with {missing}; the first is its usual one"
+    assert call_of(calls[0]).valid, f"vectors.json: the first call of {operation.id} is to be its usual one"
+    assert "wrapper" in calls[0]["clients"] or operation.id not in WRAPPER_METHODS, (
+        f"vectors.json: {operation.id} has a method of the wrapper now, and no call says what it makes of it"
+    )
 
 
 def test_every_error_has_a_vector() -> None:
-    listed = {vector["outcome"]["wrapper"] for vector in CALLS + ANSWERS + WIRES}
+    listed = {vector["outcome"]["wrapper"] for vector in for_the_wrapper(CALLS + ANSWERS + WIRES)}
     classes = [
         value for value in vars(public).values() if isinstance(value, type) and issubclass(value, public.ChatError)
     ]
@@ -89,7 +113,9 @@ def test_the_mock_server_takes_these_bytes_so(vector: dict[str, Any]) -> None:
         assert answer.status == vector["outcome"]["status"]
         if answer.status == 200:
             check_received(server, vector)
-            assert json.loads(answer.body) == {"status": "OK"}
+            document = json.loads(answer.body)
+            assert document["status"] == "OK"
+            assert conforms(document, BY_ID[vector["operation"]].success.schema)
         else:
             assert server.received == ()
             assert json.loads(answer.body)["status"] == "ERROR"
@@ -145,17 +171,24 @@ def server_of(vector: dict[str, Any]) -> dict[str, Any]:
 def check_bytes(act: Act, vector: dict[str, Any], server: MockServer) -> None:
     (request,) = act.requests
     wire = vector["wire"]
-    assert (request.method, request.path, request.query) == (wire["method"], wire["path"], wire["query"])
+    assert (request.method, request.path) == (wire["method"], wire["path"])
+    assert parse_qsl(request.query, keep_blank_values=True) == parse_qsl(wire["query"], keep_blank_values=True)
     name, value = credentials_of(vector, server.api_key, server.oauth_token)
     assert request.headers.values(name) == [value]
     boundary = (request.headers.get("Content-Type") or "").removeprefix("multipart/form-data; boundary=")
     # A server that refuses a body for its size has stopped reading it, and may have kept only the beginning.
-    if request.body_complete:
+    if request.body_complete and "json" in vector["call"]:
+        assert request.headers.get("Content-Type") == "application/json"
+        assert json.loads(request.body.decode("utf-8")) == json.loads(body_of(vector, ""))
+    elif request.body_complete:
         assert request.body == body_of(vector, boundary)
     assert request.status == vector["outcome"]["status"]
 
 
 def check_received(server: MockServer, vector: dict[str, Any]) -> None:
+    if "received" not in vector["outcome"]:
+        assert server.received == ()
+        return
     (file,) = server.received
     received = vector["outcome"]["received"]
     assert file.content == content_of(vector)
@@ -175,7 +208,9 @@ def test_the_mock_server_gives_this_answer_and_knows_whether_it_is_documented(ve
             with pytest.raises(ValueError, match="off_contract"):
                 server.script(Answer(**step))
             server.script(Answer(**step, off_contract=True))
-        request = request_of(CALLS[0], urlsplit(server.base_url).netloc, server.api_key, server.oauth_token)
+        request = request_of(
+            first_call_of(vector["operation"]), urlsplit(server.base_url).netloc, server.api_key, server.oauth_token
+        )
         answer = exchange(server.base_url, request)
         assert (answer.status, answer.body) == (given["status"], given["body"].encode())
         assert {name: answer.headers[name.lower()] for name in given["headers"]} == given["headers"]
@@ -185,7 +220,7 @@ def test_the_mock_server_gives_this_answer_and_knows_whether_it_is_documented(ve
 @pytest.mark.parametrize("entrance", GENERATED)
 def test_the_generated_client_makes_this_of_the_answer(stage: Stage, vector: dict[str, Any], entrance: str) -> None:
     _counts.part("vectors: answers, generated client")
-    act = stage.act(entrance, call_of(CALLS[0]), answer_of(vector))
+    act = stage.act(entrance, call_of(first_call_of(vector["operation"])), answer_of(vector))
     expected = vector["outcome"]["generated"]
     if expected == "lost":
         assert isinstance(act.outcome.error, LOST)
@@ -195,13 +230,18 @@ def test_the_generated_client_makes_this_of_the_answer(stage: Stage, vector: dic
         assert (result.status_code, result.content) == (vector["answer"]["status"], vector["answer"]["body"].encode())
         result = result.parsed
     assert result is None if expected == "no model" else type(result) is getattr(models, expected)
+    for path, said in vector["outcome"].get("read", {}).items():
+        value = result
+        for step in path.split("."):
+            value = value[int(step)] if step.isdigit() else getattr(value, step)
+        assert value == said, path
 
 
-@answers
+@pytest.mark.parametrize("vector", for_the_wrapper(ANSWERS), ids=name_vector)
 @pytest.mark.parametrize("entrance", WRAPPER)
 def test_the_wrapper_makes_this_of_the_answer(stage: Stage, vector: dict[str, Any], entrance: str) -> None:
     _counts.part("vectors: answers, wrapper")
-    act = stage.act(entrance, call_of(CALLS[0]), answer_of(vector))
+    act = stage.act(entrance, call_of(first_call_of(vector["operation"])), answer_of(vector))
     stage.renew()  # a spent allowance is remembered by the client that was told
     assert len(act.requests) == 1
     if vector["outcome"]["wrapper"] == "sent":
@@ -224,7 +264,8 @@ def test_the_mock_server_sends_these_bytes(vector: dict[str, Any]) -> None:
     _counts.part("vectors: bytes of answers, mock")
     with MockServer() as server:
         server.script(Answer.raw(vector["wire"].encode()))
-        request = request_of(CALLS[0], urlsplit(server.base_url).netloc, server.api_key, server.oauth_token)
+        first = first_call_of(vector["operation"])
+        request = request_of(first, urlsplit(server.base_url).netloc, server.api_key, server.oauth_token)
         with connect(server.base_url) as connection:
             connection.sendall(request)
             assert b"".join(iter(lambda: connection.recv(65536), b"")) == vector["wire"].encode()
@@ -234,7 +275,7 @@ def test_the_mock_server_sends_these_bytes(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("entrance", NAMES)
 def test_a_client_makes_this_of_the_bytes(stage: Stage, vector: dict[str, Any], entrance: str) -> None:
     _counts.part("vectors: bytes of answers, clients")
-    act = stage.act(entrance, call_of(CALLS[0]), Answer.raw(vector["wire"].encode()))
+    act = stage.act(entrance, call_of(first_call_of(vector["operation"])), Answer.raw(vector["wire"].encode()))
     stage.renew()
     assert len(act.requests) == 1
     expected = vector["outcome"][act.entrance.kind]

@@ -47,7 +47,7 @@ def test_the_sample_is_the_same_until_something_changes() -> None:
 
 
 FIVE = "test_an_answer_tells_its_first_five_errors"
-CONFIRMS = "test_a_2xx_that_is_not_the_ok_says_that_it_confirms_nothing"
+CONFIRMS = "test_what_neither_confirms_nor_refuses_says_so"
 PLANTED = {
     # what is planted: what is said of it, file, find, replace, the test that is to fail
     "nothing": ("survived", "_version.py", '__version__ = "', '__version__: str = "', CONFIRMS),

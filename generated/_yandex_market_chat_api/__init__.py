@@ -1,4 +1,4 @@
-"""A client library for accessing Yandex Market Partner API, sending a file to a chat"""
+"""A client library for accessing Yandex Market Partner API, sending files to chats"""
 
 from .client import AuthenticatedClient, Client
 

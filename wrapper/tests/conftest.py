@@ -1,4 +1,4 @@
-"""What the tests of the wrapper share: a server on a real socket, and one way to send in either colour."""
+"""What the tests of the wrapper share: a server on a real socket, and one way to send in either mode."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def server() -> Iterator[MockServer]:
 
 
 class Chat:
-    """A client of either colour, called the same way."""
+    """A client of either mode, called the same way."""
 
-    def __init__(self, colour: str, **arguments: Any) -> None:
-        self.colour = colour
+    def __init__(self, mode: str, **arguments: Any) -> None:
+        self.mode = mode
         self.client: Any
-        if colour == "sync":
+        if mode == "sync":
             self.client = ChatClient(**arguments)
         else:
             self.client = AsyncChatClient(**arguments)
@@ -53,7 +53,7 @@ class Chat:
 
     def send(self, file: Any, **arguments: Any) -> SentFile:
         arguments = {"business_id": 1, "chat_id": 2} | arguments
-        if self.colour == "sync":
+        if self.mode == "sync":
             sent: SentFile = self.client.send_file(file, **arguments)
         else:
             sent = self._runner.run(self.client.send_file(file, **arguments))
@@ -64,7 +64,7 @@ class Chat:
         return quota
 
     def close(self) -> None:
-        if self.colour == "sync":
+        if self.mode == "sync":
             self.client.close()
         else:
             self._runner.run(self.client.aclose())
@@ -80,14 +80,14 @@ class Chat:
 
 
 @pytest.fixture(params=["sync", "async"])
-def colour(request: pytest.FixtureRequest) -> str:
+def mode(request: pytest.FixtureRequest) -> str:
     """Each test that asks for it, or for `connect` or `chat`, runs once with each client."""
-    colour: str = request.param
-    return colour
+    mode: str = request.param
+    return mode
 
 
 @pytest.fixture
-def connect(colour: str, server: MockServer) -> Iterator[Callable[..., Chat]]:
+def connect(mode: str, server: MockServer) -> Iterator[Callable[..., Chat]]:
     """Make a client of the server, with the arguments that the test wants to differ."""
     made: list[Chat] = []
 
@@ -95,7 +95,7 @@ def connect(colour: str, server: MockServer) -> Iterator[Callable[..., Chat]]:
         defaults = {"api_key": server.api_key, "base_url": server.base_url, "timeout": 10.0}
         if "oauth_token" in arguments:
             del defaults["api_key"]
-        made.append(Chat(colour, **(defaults | arguments)))
+        made.append(Chat(mode, **(defaults | arguments)))
         return made[-1]
 
     yield make

@@ -47,10 +47,10 @@ BAD_URLS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("what", BAD_URLS)
-def test_an_address_that_is_none_is_refused(what: str, colour: str) -> None:
-    assert_no_client(colour, "base_url must be", base_url=BAD_URLS[what])
+def test_an_address_that_is_none_is_refused(what: str, mode: str) -> None:
+    assert_no_client(mode, "base_url must be", base_url=BAD_URLS[what])
     if what != "broken punycode":  # the name of a proxy is found or not found, as it is
-        assert_no_client(colour, "proxy must be", proxy=BAD_URLS[what])
+        assert_no_client(mode, "proxy must be", proxy=BAD_URLS[what])
 
 
 @pytest.mark.parametrize(
@@ -63,14 +63,14 @@ def test_an_address_that_is_none_is_refused(what: str, colour: str) -> None:
         "http://@h",
     ],
 )
-def test_a_base_url_is_only_scheme_host_port_and_path(value: str, colour: str) -> None:
-    error = assert_no_client(colour, "base_url must be", base_url=value)
+def test_a_base_url_is_only_scheme_host_port_and_path(value: str, mode: str) -> None:
+    error = assert_no_client(mode, "base_url must be", base_url=value)
     assert "FAKE" not in str(error)
 
 
-def test_a_base_url_from_the_environment_is_held_to_the_same(colour: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_base_url_from_the_environment_is_held_to_the_same(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YANDEX_MARKET_BASE_URL", "api.example.ru")
-    assert_no_client(colour, "base_url must be")
+    assert_no_client(mode, "base_url must be")
 
 
 @pytest.mark.parametrize(("added", "prefix"), [("", ""), ("/", ""), ("///", ""), ("/a/b", "/a/b"), ("/a/", "/a")])
@@ -88,8 +88,8 @@ def test_the_path_of_the_base_url_is_kept(
     assert request.headers.values("Host") == [server.base_url.removeprefix("http://")]
 
 
-def test_without_anything_said_it_is_the_documented_server(colour: str) -> None:
-    with Chat(colour, api_key=KEY) as chat:
+def test_without_anything_said_it_is_the_documented_server(mode: str) -> None:
+    with Chat(mode, api_key=KEY) as chat:
         assert "https://api.partner.market.yandex.ru" in repr(chat.client)
 
 
@@ -99,17 +99,17 @@ def test_the_contract_names_the_two_documented_servers() -> None:
 
 
 @pytest.mark.parametrize("value", ["socks5://127.0.0.1:1080", "socks5h://127.0.0.1", "socks4://u:FAKE@127.0.0.1"])
-def test_a_socks_proxy_is_refused(value: str, colour: str) -> None:
-    error = assert_no_client(colour, "SOCKS proxies are not supported", proxy=value)
+def test_a_socks_proxy_is_refused(value: str, mode: str) -> None:
+    error = assert_no_client(mode, "SOCKS proxies are not supported", proxy=value)
     assert "FAKE" not in str(error)
 
 
-def test_a_bad_proxy_is_refused_without_its_password(colour: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_proxy_is_refused_without_its_password(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for bad in ("http://user:FAKE@", "gopher://user:FAKE@h:1", "http://user:FAKE@h:x", "http://user:FÄKE@h"):
-        error = assert_no_client(colour, "proxy must be", proxy=bad)
+        error = assert_no_client(mode, "proxy must be", proxy=bad)
         assert "user" not in str(error)
     monkeypatch.setenv("HTTPS_PROXY", "socks5://user:FAKE@h")
-    error = assert_no_client(colour, "SOCKS")
+    error = assert_no_client(mode, "SOCKS")
     assert "FAKE" not in str(error)
 
 
@@ -133,7 +133,7 @@ def test_a_proxy_is_asked_for_the_whole_address(connect: Callable[..., Chat], se
 # Whom to trust
 
 
-def test_certificates_that_cannot_be_used_are_refused_when_the_client_is_made(colour: str, tmp_path: Path) -> None:
+def test_certificates_that_cannot_be_used_are_refused_when_the_client_is_made(mode: str, tmp_path: Path) -> None:
     (tmp_path / "no.pem").write_text("no certificate")
     (tmp_path / "binary.pem").write_bytes(bytes(range(256)))
     for value, words in {
@@ -145,9 +145,9 @@ def test_certificates_that_cannot_be_used_are_refused_when_the_client_is_made(co
         "": "verify names a CA file that cannot be used",
         "a\0b": "verify names a CA file that cannot be used",
     }.items():
-        assert_no_client(colour, words, verify=value)
+        assert_no_client(mode, words, verify=value)
     for wrong in (None, 1, 0, [], b"a.pem"):
-        assert_no_client(colour, "verify must be", type(wrong).__name__, verify=wrong)
+        assert_no_client(mode, "verify must be", type(wrong).__name__, verify=wrong)
 
 
 def test_certificates_that_turn_out_to_be_broken_are_refused_before_anything_goes_out(
@@ -166,8 +166,8 @@ def test_every_other_kind_of_trust_is_taken(value: Any, connect: Callable[..., C
     assert len(server.received) == 1
 
 
-def test_a_server_is_found_by_its_name(colour: str, server: MockServer) -> None:
+def test_a_server_is_found_by_its_name(mode: str, server: MockServer) -> None:
     url = server.base_url.replace("127.0.0.1", "localhost")
-    with Chat(colour, api_key=server.api_key, base_url=url) as chat:
+    with Chat(mode, api_key=server.api_key, base_url=url) as chat:
         chat.send(b"x")
     assert len(server.received) == 1

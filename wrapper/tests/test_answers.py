@@ -47,19 +47,19 @@ MEBIBYTE = 1024 * 1024
 
 # Each line holds but for what a later one says.
 TREE: dict[int, type[ApiError]] = {
-    **dict.fromkeys([*range(200, 300), 303, 600, 999], UnclearResponseError),
-    **dict.fromkeys([*range(300, 303), *range(304, 499)], UnexpectedRefusalError),
+    **dict.fromkeys([*range(200, 400), 600, 999], UnclearResponseError),
+    **dict.fromkeys(range(400, 499), UnexpectedRefusalError),
     **dict.fromkeys(range(499, 600), ServerError),
     400: BadRequestError,
     401: AuthenticationError,
     403: AccessDeniedError,
     404: NotFoundError,
-    420: ParallelLimitError,  # for there is something left of the hourly allowance
+    420: ParallelLimitError,  # for there is something left of the hourly quota
 }
 WITHOUT_BODY = (204, 304)  # RFC 9110: whatever is sent, it is not a body
 FATES = {
     NotSentError: "The file was not sent.",
-    DeliveryUnknownError: "Nobody can know whether the buyer got the file.",
+    DeliveryUnknownError: "Nobody can know whether the buyer received the file.",
 }
 
 
@@ -170,6 +170,26 @@ BODIES: dict[str, tuple[str | bytes, list[tuple[str | None, str | None]], bool]]
     "status an object": ('{"status": {"OK": "OK"}}', [], False),
     "empty object": ("{}", [], False),
     "a list": ('[{"status": "OK"}]', [], False),
+    "a list of pairs": ('[["status", "OK"]]', [], False),
+    "a pair of letters": ('["status"]', [], False),
+    "pairs in a string": ('"status"', [], False),
+    "an object in a string": (r'"{\"status\": \"OK\"}"', [], False),
+    "in a result": ('{"result": {"status": "OK"}}', [], False),
+    "status in a list of pairs beside it": ('{"x": [["status", "OK"]]}', [], False),
+    "status given twice": ('{"status": "ERROR", "status": "OK"}', [], False),
+    "status given twice, escaped": (r'{"status": "OK", "\u0073tatus": "OK"}', [], False),
+    "NaN": ('{"status": "OK", "x": NaN}', [], False),
+    "Infinity": ('{"status": "OK", "x": [-Infinity]}', [], False),
+    "status in blanks": ('{"status": " OK "}', [], False),
+    "name in capitals": ('{"STATUS": "OK"}', [], False),
+    "single quotes": ("{'status': 'OK'}", [], False),
+    "a comma too many": ('{"status": "OK",}', [], False),
+    "a comment": ('{"status": "OK"} // sent', [], False),
+    "JSON with a prefix": (')]}\'\n{"status": "OK"}', [], False),
+    "JSON lines": ('{"status": "OK"}\n{"status": "OK"}\n', [], False),
+    "blanks around": (' \r\n\t{"status" : "OK" }\n', [], True),
+    "escaped": (r'{"\u0073tatus": "\u004fK"}', [], True),
+    "a list of pairs in an extra field": ('{"status": "OK", "x": [["status", "ERROR"]]}', [], True),
     "a string": ('"OK"', [], False),
     "null": ("null", [], False),
     "cut short": ('{"status": "OK"', [], False),

@@ -32,10 +32,10 @@ LARGEST = 2**63 - 1
 HUGE = 10**5000
 
 
-def assert_no_client(colour: str, *words: str, **arguments: Any) -> InvalidRequestError:
+def assert_no_client(mode: str, *words: str, **arguments: Any) -> InvalidRequestError:
     """Check that a client is refused with a sentence that has these words."""
     with pytest.raises(InvalidRequestError) as caught:
-        Chat(colour, **({"api_key": KEY} | arguments))
+        Chat(mode, **({"api_key": KEY} | arguments))
     error = caught.value
     assert type(error) is InvalidRequestError
     assert isinstance(error, ValueError)
@@ -78,7 +78,7 @@ def test_an_id_that_is_none_is_refused(value: Any, words: str, name: str, chat: 
 
 
 @pytest.mark.parametrize(("value", "words"), BAD_IDS.values(), ids=BAD_IDS)
-def test_the_allowance_of_an_id_that_is_none_is_refused(value: Any, words: str, chat: Chat) -> None:
+def test_the_quota_of_an_id_that_is_none_is_refused(value: Any, words: str, chat: Chat) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         chat.quota(value)
     assert_readable(caught.value, f"business_id {words}")
@@ -123,24 +123,24 @@ BAD_SECRETS: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("name", ["api_key", "oauth_token"])
 @pytest.mark.parametrize(("value", "words"), BAD_SECRETS.values(), ids=BAD_SECRETS)
-def test_a_credential_that_is_none_is_refused_and_not_repeated(value: Any, words: str, name: str, colour: str) -> None:
-    error = assert_no_client(colour, f"{name} ", words, **({"api_key": None} | {name: value}))
+def test_a_credential_that_is_none_is_refused_and_not_repeated(value: Any, words: str, name: str, mode: str) -> None:
+    error = assert_no_client(mode, f"{name} ", words, **({"api_key": None} | {name: value}))
     for piece in ("FAKE", "SECRET", "КЛЮЧ", "12345"):
         assert piece not in repr(error)
 
 
 @pytest.mark.parametrize(("value", "words"), [BAD_SECRETS["empty"], BAD_SECRETS["line break at the end"]])
 def test_a_key_from_the_environment_is_held_to_the_same(
-    value: str, words: str, colour: str, monkeypatch: pytest.MonkeyPatch
+    value: str, words: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("YANDEX_MARKET_API_KEY", value)
-    error = assert_no_client(colour, "$YANDEX_MARKET_API_KEY ", words, api_key=None)
+    error = assert_no_client(mode, "$YANDEX_MARKET_API_KEY ", words, api_key=None)
     assert "FAKE" not in str(error)
 
 
-def test_no_credentials_and_two_of_them_are_refused(colour: str) -> None:
-    assert_no_client(colour, "No credentials", "YANDEX_MARKET_API_KEY", api_key=None)
-    error = assert_no_client(colour, "Both api_key and oauth_token", oauth_token="FAKE-SECRET")
+def test_no_credentials_and_two_of_them_are_refused(mode: str) -> None:
+    assert_no_client(mode, "No credentials", "YANDEX_MARKET_API_KEY", api_key=None)
+    error = assert_no_client(mode, "Both api_key and oauth_token", oauth_token="FAKE-SECRET")
     assert KEY not in str(error)
     assert "FAKE" not in str(error)
 
@@ -177,13 +177,13 @@ BAD_SECONDS_IDS = ["huge" if value == HUGE else "-huge" if value == -HUGE else r
 
 
 @pytest.mark.parametrize("value", BAD_SECONDS, ids=BAD_SECONDS_IDS)
-def test_seconds_that_are_none_are_refused_everywhere(value: Any, colour: str, server: MockServer) -> None:
-    assert_no_client(colour, "timeout must be a number of seconds", timeout=value)
+def test_seconds_that_are_none_are_refused_everywhere(value: Any, mode: str, server: MockServer) -> None:
+    assert_no_client(mode, "timeout must be a number of seconds", timeout=value)
     for name in ("total", "connect", "write", "read"):
         with pytest.raises(InvalidRequestError) as caught:
             Timeout(**{name: value})
         assert_readable(caught.value, f"Timeout.{name} must be a number of seconds")
-    with Chat(colour, api_key=server.api_key, base_url=server.base_url) as chat:
+    with Chat(mode, api_key=server.api_key, base_url=server.base_url) as chat:
         with refused(server, InvalidRequestError, "timeout must be a number of seconds") as caught:
             chat.send(b"x", timeout=value)
         assert (caught.value.business_id, caught.value.chat_id) == (1, 2)
@@ -230,13 +230,13 @@ def test_a_number_is_the_total_and_a_call_may_have_its_own(connect: Callable[...
     [0, -1, True, 1.0, "1", None, b"1", -HUGE, "x" * 100_000],
     ids=["0", "-1", "True", "float", "text", "None", "bytes", "huge", "long"],
 )
-def test_a_count_that_is_none_is_refused(value: Any, name: str, colour: str) -> None:
-    assert_no_client(colour, f"{name} must be a whole number from 1", **{name: value})
+def test_a_count_that_is_none_is_refused(value: Any, name: str, mode: str) -> None:
+    assert_no_client(mode, f"{name} must be a whole number from 1", **{name: value})
 
 
 @pytest.mark.parametrize("value", [None, 4, True, "4", {"attempts": 4}, RetryPolicy])
-def test_a_retry_policy_that_is_none_is_refused(value: Any, colour: str) -> None:
-    assert_no_client(colour, "retry must be a RetryPolicy", type(value).__name__, retry=value)
+def test_a_retry_policy_that_is_none_is_refused(value: Any, mode: str) -> None:
+    assert_no_client(mode, "retry must be a RetryPolicy", type(value).__name__, retry=value)
 
 
 @pytest.mark.parametrize("value", [0, -1, True, 1.5, "3", None])
@@ -259,7 +259,7 @@ def test_there_are_no_more_attempts_than_the_policy_says(
 def test_no_more_requests_at_once_than_max_parallel(connect: Callable[..., Chat], server: MockServer) -> None:
     chat = connect(max_parallel=2)
     server.script(*[Fault(delay=0.05)] * 5)
-    if chat.colour == "sync":
+    if chat.mode == "sync":
         with ThreadPoolExecutor(5) as pool:
             list(pool.map(chat.send, [b"x"] * 5))
     else:
@@ -297,8 +297,8 @@ def test_the_integration_stands_in_its_header(value: str, connect: Callable[...,
         ("shop", "1"),
     ],
 )
-def test_an_integration_that_is_none_is_refused(value: Any, colour: str) -> None:
-    assert_no_client(colour, 'integration must be "name/version"', integration=value)
+def test_an_integration_that_is_none_is_refused(value: Any, mode: str) -> None:
+    assert_no_client(mode, 'integration must be "name/version"', integration=value)
 
 
 @pytest.mark.parametrize("wrong", ["no", 0, None])

@@ -35,7 +35,7 @@ async def later(make: Callable[[], Any], chat: Chat) -> SentFile:
     return sent
 
 
-@pytest.mark.parametrize("colour", ["async"])
+@pytest.mark.parametrize("mode", ["async"])
 @pytest.mark.parametrize(
     "make",
     [
@@ -55,7 +55,7 @@ def test_an_async_iterator_is_sent_whole_on_every_attempt(
     assert [part.content for part in arrived(server)] == [CONTENT] * 2
 
 
-@pytest.mark.parametrize("colour", ["async"])
+@pytest.mark.parametrize("mode", ["async"])
 @pytest.mark.parametrize("kind", FAILURES)
 def test_what_an_async_iterator_raises_half_way_passes_unchanged(
     kind: type[Exception], connect: Callable[..., Chat], server: MockServer
@@ -64,7 +64,7 @@ def test_what_an_async_iterator_raises_half_way_passes_unchanged(
     assert_passes_unchanged(failure, chunks_of(b"x" * 50, failure), connect(max_parallel=1), server)
 
 
-@pytest.mark.parametrize("colour", ["async"])
+@pytest.mark.parametrize("mode", ["async"])
 @pytest.mark.parametrize(("chunk", "words"), [("text", "text"), (None, "NoneType"), (7, "gives int")])
 def test_an_async_iterator_of_anything_but_bytes_is_refused(
     chunk: Any, words: str, chat: Chat, server: MockServer
@@ -73,7 +73,7 @@ def test_an_async_iterator_of_anything_but_bytes_is_refused(
         chat.send(chunks_of(b"x", chunk))
 
 
-@pytest.mark.parametrize("colour", ["async"])
+@pytest.mark.parametrize("mode", ["async"])
 def test_an_async_iterator_of_nothing_is_refused(chat: Chat, server: MockServer) -> None:
     with refused(server, EmptyFileError):
         chat.send(chunks_of(b"", b""))
@@ -89,7 +89,7 @@ class EndlessChunks:
             yield b"x" * 30
 
 
-@pytest.mark.parametrize("colour", ["async"])
+@pytest.mark.parametrize("mode", ["async"])
 def test_an_endless_async_iterator_is_refused_when_the_limit_is_passed(
     connect: Callable[..., Chat], server: MockServer
 ) -> None:
@@ -99,7 +99,7 @@ def test_an_endless_async_iterator_is_refused_when_the_limit_is_passed(
     assert endless.given == 120
 
 
-@pytest.mark.parametrize("colour", ["async"])
+@pytest.mark.parametrize("mode", ["async"])
 def test_an_async_iterator_that_goes_on_behind_the_limit_is_refused_and_not_cut_there(
     connect: Callable[..., Chat], server: MockServer
 ) -> None:
@@ -107,7 +107,7 @@ def test_an_async_iterator_that_goes_on_behind_the_limit_is_refused_and_not_cut_
         connect(max_file_size=LIMIT).send(chunks_of(b"x" * LIMIT, b"x"))
 
 
-@pytest.mark.parametrize("colour", ["sync"])
+@pytest.mark.parametrize("mode", ["sync"])
 def test_the_synchronous_client_refuses_an_async_iterator_with_a_sentence(chat: Chat, server: MockServer) -> None:
     with refused(server, InvalidFileError) as caught:
         chat.send(Chunks())

@@ -161,7 +161,7 @@ def test_idle_connections_are_closed_with_the_client(connect: Callable[..., Chat
     made = burst(chat, server, *[{}] * 4, fault=Fault(delay=0.1))
     assert open_to(server) == made > 1
     client = chat.client
-    if chat.colour == "sync":
+    if chat.mode == "sync":
         client.close()
     else:
         chat._runner.run(client.aclose())
@@ -169,10 +169,10 @@ def test_idle_connections_are_closed_with_the_client(connect: Callable[..., Chat
 
 
 def test_a_connection_is_used_again_where_there_is_no_poll(
-    colour: str, server: MockServer, monkeypatch: pytest.MonkeyPatch
+    mode: str, server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(select, "poll", raising=False)
-    with Chat(colour, api_key=server.api_key, base_url=server.base_url, keep_alive=True) as chat:
+    with Chat(mode, api_key=server.api_key, base_url=server.base_url, keep_alive=True) as chat:
         chat.send(b"x")
         chat.send(b"y")
     assert len(server.received) == 2

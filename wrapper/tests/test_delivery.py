@@ -37,7 +37,7 @@ DATE = datetime(2026, 7, 10, 12, 0, 0, tzinfo=UTC)
 
 
 def answer(status: int = 200, body: bytes = b"", *, date: datetime | None = DATE, **limits: object) -> Answer:
-    """An answer; `remaining=0, until=600` are headers of the allowance, the latter in seconds after its Date."""
+    """An answer; `remaining=0, until=600` are headers of the quota, the latter in seconds after its Date."""
     headers = [] if date is None else [("Date", format_datetime(date, usegmt=True))]
     for name, value in limits.items():
         if isinstance(value, int) and name == "until":
@@ -251,7 +251,7 @@ def test_a_pause_that_was_shorter_than_asked_is_made_up_for() -> None:
     assert second.seconds == pytest.approx(first.seconds / 2)
 
 
-# The hourly allowance
+# The hourly quota
 
 
 @pytest.mark.parametrize("hours", [-30000, -5, 0, 5, 30000])
@@ -283,7 +283,7 @@ def test_a_reset_that_is_past_is_paced_like_any_limit() -> None:
     assert world.pauses == pytest.approx([0.02, 0.04])
 
 
-def test_a_spent_allowance_is_not_asked_again_before_its_reset() -> None:
+def test_a_spent_quota_is_not_asked_again_before_its_reset() -> None:
     world = World()
     world.send(answer(remaining=0, until=600), total=10)
     with pytest.raises(QuotaExceededError) as caught:

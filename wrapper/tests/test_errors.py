@@ -36,6 +36,9 @@ from yandex_market_chat import (
     ServerError,
     UnclearResponseError,
 )
+from yandex_market_chat._answer import Answer as Response
+from yandex_market_chat._answer import error_of
+from yandex_market_chat._headers import Headers
 from yandex_market_chat._send import Send
 from yandex_market_chat.testing import Answer, Fault, MockServer
 
@@ -128,6 +131,8 @@ def test_every_error_can_be_pickled_and_copied(kind: type[ChatError]) -> None:
         if name == "later":
             full.later = AuthenticationError("Another text.")  # type: ignore[attr-defined]
             full.later.status_code = 401  # type: ignore[attr-defined]
+        elif name == "retryable":
+            full.retryable = not full.retryable
         elif name not in ("args", "add_note", "with_traceback"):
             assert getattr(full, name) != FILLED[name]
             setattr(full, name, FILLED[name])
@@ -160,7 +165,7 @@ OUTCOMES: dict[str, tuple[list[Answer | Fault], dict[str, Any], dict[str, Any]]]
     "ParallelLimitError": ([Answer(420, example="parallel")], {}, {}),
     "QuotaExceededError": ([Answer(420, headers=SPENT)], {}, {}),
     "ServerError": ([Answer(500), Answer(401)], {"retry": TWICE}, {}),
-    "UnexpectedRefusalError": ([Answer(307, headers={"Location": "/"}, off_contract=True)], {}, {}),
+    "UnexpectedRefusalError": ([Answer(405, off_contract=True)], {}, {}),
     "UnclearResponseError": ([Answer(200, {"status": "ERROR"})], {}, {}),
 }
 
@@ -194,7 +199,7 @@ def test_a_raised_error_is_of_its_kind_says_enough_and_survives_a_pickle(
         failing()
     error = caught.value
     assert type(error).__name__ == request.node.callspec.params["failing"]
-    fates = ["The file was not sent.", "Nothing was sent.", "Nobody can know whether the buyer got the file."]
+    fates = ["The file was not sent.", "Nothing was sent.", "Nobody can know whether the buyer received the file."]
     (fate,) = [fate for fate in fates if fate in str(error)]
     assert ("Nobody" in fate) is isinstance(error, DeliveryUnknownError)
     what_happened, _, what_to_do = str(error).partition(fate)
@@ -204,6 +209,34 @@ def test_a_raised_error_is_of_its_kind_says_enough_and_survives_a_pickle(
     assert str(error).isprintable()
     assert error.elapsed > 0
     assert_survives(error)
+
+
+RETRYABLE = {"ConnectionFailedError", "WaitTimeoutError", "RateLimitError", "ParallelLimitError", "QuotaExceededError"}
+
+
+def test_what_may_succeed_later_and_cannot_deliver_twice_is_retryable(
+    failing: Callable[[], SentFile], request: pytest.FixtureRequest
+) -> None:
+    with pytest.raises(ChatError) as caught:
+        failing()
+    assert caught.value.retryable is (request.node.callspec.params["failing"] in RETRYABLE)
+
+
+@pytest.mark.parametrize("status", range(400, 500))
+def test_of_the_refusals_the_limits_and_the_locked_are_retryable(status: int) -> None:
+    error = error_of(Response(status, Headers(), b"", False), None)
+    assert error.retryable is (status in (420, 423, 429))
+    assert_survives(error)
+
+
+@pytest.mark.parametrize("retry", [RetryPolicy(attempts=2), TWICE], ids=["careful", "resend_unknown"])
+def test_what_was_unknown_once_is_not_retryable_whatever_came_later(
+    connect: Callable[..., Chat], server: MockServer, retry: RetryPolicy
+) -> None:
+    server.script(Answer(500), *[Answer(420, example="parallel")] * (retry is TWICE))
+    with pytest.raises(ServerError) as caught:
+        connect(retry=retry).send(b"content")
+    assert caught.value.retryable is False
 
 
 def test_the_first_unknown_outcome_is_raised_and_holds_the_later_one(
@@ -239,7 +272,7 @@ def test_sent_from_an_except_block_only_the_callers_own_exception_hangs_on_it(fa
     assert all(one is own or isinstance(one, ChatError) for one in kin(caught.value, []))
 
 
-def test_in_a_group_of_twenty_one_can_tell_which_file_it_was(colour: str, server: MockServer) -> None:
+def test_in_a_group_of_twenty_one_can_tell_which_file_it_was(mode: str, server: MockServer) -> None:
     statuses = [(400, 401, 403, 404, 500)[number % 5] for number in range(20)]
     for number, status in enumerate(statuses, 1):
         server.script_for(number, Answer(status))
@@ -257,7 +290,7 @@ def test_in_a_group_of_twenty_one_can_tell_which_file_it_was(colour: str, server
         async with AsyncChatClient(**settings) as client:
             return await asyncio.gather(*(client.send_file(**send) for send in sends), return_exceptions=True)
 
-    group = ExceptionGroup("twenty", in_threads() if colour == "sync" else asyncio.run(in_tasks()))
+    group = ExceptionGroup("twenty", in_threads() if mode == "sync" else asyncio.run(in_tasks()))
     found = [
         (error.chat_id, error.business_id, error.name, error.size, error.status_code)
         for error in group.exceptions
@@ -278,11 +311,9 @@ NO_URLS = ["http://999.1.1.1", "http://1.2.3.04", "http://127.0.0.1/" + "a" * 70
 
 @pytest.mark.parametrize("argument", ["base_url", "proxy"])
 @pytest.mark.parametrize("url", NO_URLS)
-def test_an_address_that_cannot_be_used_is_refused_here(
-    colour: str, server: MockServer, argument: str, url: str
-) -> None:
+def test_an_address_that_cannot_be_used_is_refused_here(mode: str, server: MockServer, argument: str, url: str) -> None:
     addresses = {"base_url": server.base_url, argument: url}
-    with pytest.raises(InvalidRequestError), Chat(colour, api_key=server.api_key, timeout=1.0, **addresses) as chat:
+    with pytest.raises(InvalidRequestError), Chat(mode, api_key=server.api_key, timeout=1.0, **addresses) as chat:
         chat.send(b"content")
 
 

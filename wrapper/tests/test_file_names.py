@@ -132,13 +132,8 @@ NAMELESS: dict[str, Callable[[Path, ExitStack], Any]] = {
 
 
 @pytest.mark.parametrize(
-    ("colour", "kind"),
-    [
-        (colour, kind)
-        for colour in ("sync", "async")
-        for kind in NAMELESS
-        if (colour, kind) != ("sync", "async iterator")
-    ],
+    ("mode", "kind"),
+    [(mode, kind) for mode in ("sync", "async") for kind in NAMELESS if (mode, kind) != ("sync", "async iterator")],
 )
 def test_every_nameless_file_gets_a_name_that_fits_its_type(
     kind: str, chat: Chat, server: MockServer, tmp_path: Path

@@ -205,13 +205,8 @@ OF_SIZE: dict[str, Callable[[Path, ExitStack, bytes], Any]] = {
 
 
 @pytest.mark.parametrize(
-    ("colour", "kind"),
-    [
-        (colour, kind)
-        for colour in ("sync", "async")
-        for kind in OF_SIZE
-        if (colour, kind) != ("sync", "async iterator")
-    ],
+    ("mode", "kind"),
+    [(mode, kind) for mode in ("sync", "async") for kind in OF_SIZE if (mode, kind) != ("sync", "async iterator")],
 )
 def test_a_file_of_the_limit_is_sent_and_one_byte_more_is_refused(
     kind: str, connect: Callable[..., Chat], server: MockServer, tmp_path: Path

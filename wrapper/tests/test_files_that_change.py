@@ -43,7 +43,7 @@ class Holder:
 def send_meanwhile(chat: Chat, file: Any, meanwhile: Callable[[], object]) -> None:
     """Send a file that has to wait for its place, and let something happen while it waits."""
     holder = Holder(meanwhile)
-    if chat.colour == "sync":
+    if chat.mode == "sync":
         with ThreadPoolExecutor(1) as pool:
             other = pool.submit(chat.send, holder)
             assert holder.entered.wait(5)

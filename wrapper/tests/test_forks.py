@@ -50,7 +50,7 @@ def unanswering(*, backlog: int = 0) -> Iterator[str]:
 
 def close(chat: Chat) -> None:
     """Close the client, but not the event loop of the test."""
-    if chat.colour == "sync":
+    if chat.mode == "sync":
         chat.client.close()
     else:
         chat._runner.run(chat.client.aclose())
@@ -71,10 +71,10 @@ FORKED = """
 
     # From Python 3.12 on a fork beside threads is warned of, and forking beside threads is what is tried here.
     warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
-    colour, keep_alive, url, key, more = sys.argv[1:]
+    mode, keep_alive, url, key, more = sys.argv[1:]
     arguments = {"api_key": key, "base_url": url, "keep_alive": keep_alive == "True", "max_parallel": 1, "timeout": 5.0}
     arguments |= {"verify": more} if url.startswith("https:") else {}
-    client = ChatClient(**arguments) if colour == "sync" else AsyncChatClient(**arguments)
+    client = ChatClient(**arguments) if mode == "sync" else AsyncChatClient(**arguments)
 
     def fork(child):
         gc.collect()
@@ -95,7 +95,7 @@ FORKED = """
 
     def send(content):
         sending = client.send_file(content, business_id=1, chat_id=2)
-        if colour == "async":
+        if mode == "async":
             asyncio.run(sending)
 
     class Gate:
@@ -111,16 +111,16 @@ FORKED = """
 """
 
 
-def forked(program: str, colour: str, keep_alive: bool, server: MockServer, more: str) -> None:
+def forked(program: str, mode: str, keep_alive: bool, server: MockServer, more: str) -> None:
     program = textwrap.dedent(FORKED) + textwrap.dedent(program)
-    in_fresh_process(program, colour, str(keep_alive), server.base_url, server.api_key, more)
+    in_fresh_process(program, mode, str(keep_alive), server.base_url, server.api_key, more)
 
 
 class TestFork:
     @pytest.mark.parametrize("keep_alive", [False, True])
     @pytest.mark.parametrize("tls", [False, True])
     def test_a_forked_child_opens_its_own_connection_and_the_parent_goes_on(
-        self, colour: str, keep_alive: bool, tls: bool, tmp_path: Path
+        self, mode: str, keep_alive: bool, tls: bool, tmp_path: Path
     ) -> None:
         program = """
         async def again():
@@ -129,7 +129,7 @@ class TestFork:
             await client.send_file(b"parent again", business_id=1, chat_id=2)
             await client.aclose()
 
-        if colour == "sync":
+        if mode == "sync":
             send(b"parent")
             fork(lambda: (send(b"child"), client.close()))
             send(b"parent again")
@@ -139,7 +139,7 @@ class TestFork:
         """
         with tls_server(tmp_path) as (secure, authority), MockServer() as plain:
             server = secure if tls else plain
-            forked(program, colour, keep_alive, server, authority)
+            forked(program, mode, keep_alive, server, authority)
         assert [file.content for file in server.received] == [b"parent", b"child", b"parent again"]
         before, child, after = (request.connection for request in server.requests)
         assert before != child != after
@@ -147,7 +147,7 @@ class TestFork:
 
     @pytest.mark.parametrize("slowly", [False, True])
     def test_a_forked_child_does_not_wait_for_the_places_of_its_parent(
-        self, server: MockServer, colour: str, slowly: bool
+        self, server: MockServer, mode: str, slowly: bool
     ) -> None:
         program = """
         def child():
@@ -169,13 +169,13 @@ class TestFork:
         holder.join()
         send(b"parent again")
         """
-        forked(program, colour, False, server, "slowly" if slowly else "")
+        forked(program, mode, False, server, "slowly" if slowly else "")
         contents = [file.content for file in server.received]
         assert sorted(contents[:8]) == [b"child %d" % number for number in range(8)]
         assert contents[8:] == [b"held", b"parent again"]
         assert server.most_in_flight == 1
 
-    def test_a_child_forked_while_the_tls_context_is_made_can_send(self, colour: str, tmp_path: Path) -> None:
+    def test_a_child_forked_while_the_tls_context_is_made_can_send(self, mode: str, tmp_path: Path) -> None:
         program = """
         real = ssl.create_default_context
 
@@ -192,7 +192,7 @@ class TestFork:
         first.join()
         """
         with tls_server(tmp_path) as (server, authority):
-            forked(program, colour, False, server, authority)
+            forked(program, mode, False, server, authority)
         assert sorted(file.content for file in server.received) == [b"child", b"parent"]
 
 

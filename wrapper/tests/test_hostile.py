@@ -84,7 +84,7 @@ def raw() -> Iterator[Callable[[Handler], str]]:
 
 @pytest.mark.parametrize("second", [OK, REFUSED], ids=["an OK", "a refusal"])
 def test_an_answer_that_was_there_before_the_request_is_not_its_answer(
-    colour: str, raw: Callable[[Handler], str], second: bytes
+    mode: str, raw: Callable[[Handler], str], second: bytes
 ) -> None:
     ended = threading.Event()
 
@@ -94,7 +94,7 @@ def test_an_answer_that_was_there_before_the_request_is_not_its_answer(
         ended.wait(5)
 
     url = raw(two_answers)
-    with Chat(colour, api_key=KEY, base_url=url, keep_alive=True, timeout=2.0, retry=RetryPolicy(attempts=1)) as chat:
+    with Chat(mode, api_key=KEY, base_url=url, keep_alive=True, timeout=2.0, retry=RetryPolicy(attempts=1)) as chat:
         assert isinstance(chat.send(b"1"), SentFile)
         with pytest.raises(DeliveryUnknownError):
             chat.send(b"2")
@@ -102,7 +102,7 @@ def test_an_answer_that_was_there_before_the_request_is_not_its_answer(
 
 
 def test_what_nobody_asked_for_on_an_idle_connection_is_not_read_as_the_next_answer(
-    colour: str, raw: Callable[[Handler], str]
+    mode: str, raw: Callable[[Handler], str]
 ) -> None:
     said = threading.Event()
 
@@ -114,7 +114,7 @@ def test_what_nobody_asked_for_on_an_idle_connection_is_not_read_as_the_next_ans
             said.set()
 
     url = raw(late_408)
-    with Chat(colour, api_key=KEY, base_url=url, keep_alive=True, timeout=5.0) as chat:
+    with Chat(mode, api_key=KEY, base_url=url, keep_alive=True, timeout=5.0) as chat:
         chat.send(b"1")
         assert said.wait(5)
         try:
@@ -123,7 +123,7 @@ def test_what_nobody_asked_for_on_an_idle_connection_is_not_read_as_the_next_ans
             assert isinstance(error, ConnectionLostError)  # noqa: PT017  one of two, as the moment wants it
 
 
-def test_of_an_answer_without_end_little_more_is_read_than_is_kept(colour: str, raw: Callable[[Handler], str]) -> None:
+def test_of_an_answer_without_end_little_more_is_read_than_is_kept(mode: str, raw: Callable[[Handler], str]) -> None:
     read = threading.Event()
     everything = 64 * MEBIBYTE  # many times what is kept, and what the system holds on its way
 
@@ -132,7 +132,7 @@ def test_of_an_answer_without_end_little_more_is_read_than_is_kept(colour: str, 
         connection.sendall(b"HTTP/1.1 500 X\r\n\r\n" + bytes(everything))
         read.set()
 
-    with Chat(colour, api_key=KEY, base_url=raw(without_end), timeout=30.0) as chat:
+    with Chat(mode, api_key=KEY, base_url=raw(without_end), timeout=30.0) as chat:
         with pytest.raises(ServerError) as caught:
             chat.send(b"1")
         assert (len(caught.value.body), caught.value.body_truncated) == (MEBIBYTE, True)
@@ -148,7 +148,7 @@ def test_of_an_answer_without_end_little_more_is_read_than_is_kept(colour: str, 
     ids=["tiny chunks", "many interim answers"],
 )
 def test_an_answer_in_countless_pieces_does_not_outlive_the_total(
-    colour: str, raw: Callable[[Handler], str], answer: bytes
+    mode: str, raw: Callable[[Handler], str], answer: bytes
 ) -> None:
     ended = threading.Event()
 
@@ -158,7 +158,7 @@ def test_an_answer_in_countless_pieces_does_not_outlive_the_total(
         ended.wait(5)
 
     with (
-        Chat(colour, api_key=KEY, base_url=raw(endless), timeout=0.5, retry=RetryPolicy(attempts=1)) as chat,
+        Chat(mode, api_key=KEY, base_url=raw(endless), timeout=0.5, retry=RetryPolicy(attempts=1)) as chat,
         pytest.raises((AuthenticationError, DeliveryUnknownError)) as caught,
     ):
         chat.send(b"x")

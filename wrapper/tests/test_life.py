@@ -55,7 +55,7 @@ def unanswering(*, backlog: int = 0) -> Iterator[str]:
 
 def close(chat: Chat) -> None:
     """Close the client, but not the event loop of the test."""
-    if chat.colour == "sync":
+    if chat.mode == "sync":
         chat.client.close()
     else:
         chat._runner.run(chat.client.aclose())
@@ -74,7 +74,7 @@ def unraisable(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_fresh_client_takes_8_at_once_with_one_tls_context(
-    colour: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
     real = ssl.create_default_context
@@ -87,7 +87,7 @@ def test_a_fresh_client_takes_8_at_once_with_one_tls_context(
     monkeypatch.setattr(ssl, "create_default_context", slow)
     with tls_server(tmp_path) as (server, authority):
         arguments = {"api_key": server.api_key, "base_url": server.base_url, "verify": authority, "max_parallel": 8}
-        with Chat(colour, **arguments) as chat:
+        with Chat(mode, **arguments) as chat:
             ended = at_once(chat, *[{"chat_id": 1 + number} for number in range(8)])
         assert [each for each in ended if not isinstance(each, SentFile)] == []
         assert len(server.received) == 8
@@ -122,7 +122,7 @@ def in_block(chat: Chat, body: Callable[[], object]) -> None:
             assert client is chat.client
             body()
 
-    if chat.colour == "async":
+    if chat.mode == "async":
         chat._runner.run(block())
     else:
         with chat.client as client:
@@ -178,11 +178,9 @@ def test_closing_refuses_what_waits(connect: Callable[..., Chat], server: MockSe
     assert left_behind(chat.client) == []
 
 
-def test_a_client_that_is_never_closed_leaves_no_warning(
-    server: MockServer, colour: str, unraisable: list[str]
-) -> None:
+def test_a_client_that_is_never_closed_leaves_no_warning(server: MockServer, mode: str, unraisable: list[str]) -> None:
     arguments: Any = {"api_key": server.api_key, "base_url": server.base_url}
-    if colour == "sync":
+    if mode == "sync":
         ChatClient(**arguments).send_file(b"x", business_id=1, chat_id=2)
     else:
         asyncio.run(AsyncChatClient(**arguments).send_file(b"x", business_id=1, chat_id=2))

@@ -35,7 +35,7 @@ def until(condition: Callable[[], object]) -> None:
 
 def run_until(chat: Chat, condition: Callable[[], object]) -> None:
     """Wait likewise, while the sends of an async client go on."""
-    if chat.colour == "sync":
+    if chat.mode == "sync":
         until(condition)
     else:
         chat._runner.run(asyncio.to_thread(until, condition))
@@ -49,7 +49,7 @@ def sending(chat: Chat, *sends: dict[str, Any]) -> Iterator[list[SentFile | Base
     """
     ended: list[SentFile | BaseException] = []
     arguments = [{"file": b"x", "business_id": 1, "chat_id": 2} | send for send in sends]
-    if chat.colour == "sync":
+    if chat.mode == "sync":
         with ThreadPoolExecutor(len(sends)) as threads:
             futures = [threads.submit(chat.client.send_file, **each) for each in arguments]
             yield ended
@@ -117,11 +117,11 @@ def in_fresh_process(program: str, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("colour", ["sync", "async"])
-def test_never_more_than_max_parallel_at_once(connect: Callable[..., Chat], server: MockServer, colour: str) -> None:
-    number, max_parallel = (50, 3) if colour == "sync" else (500, 4)
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_never_more_than_max_parallel_at_once(connect: Callable[..., Chat], server: MockServer, mode: str) -> None:
+    number, max_parallel = (50, 3) if mode == "sync" else (500, 4)
     chat = connect(max_parallel=max_parallel, timeout=60.0)
-    server.script(*[Fault(delay=0.01 if colour == "sync" else 0.002)] * number)
+    server.script(*[Fault(delay=0.01 if mode == "sync" else 0.002)] * number)
     ended = at_once(chat, *[{"file": b"%d" % each} for each in range(number)])
     assert [each for each in ended if not isinstance(each, SentFile)] == []
     assert sorted(int(file.content) for file in server.received) == list(range(number))
@@ -329,8 +329,8 @@ def test_keyboard_interrupt_in_flight_passes_through_with_a_warning_and_leaks_no
     assert in_fresh_process(INTERRUPTED, "in flight").splitlines() == ["WARNING", "interrupted", "[b'third']"]
 
 
-@pytest.mark.parametrize("colour", ["sync", "async"])
-def test_the_memory_of_200_sends_is_that_of_the_places(server: MockServer, colour: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_the_memory_of_200_sends_is_that_of_the_places(server: MockServer, mode: str, tmp_path: Path) -> None:
     path = tmp_path / "large.bin"
     path.write_bytes(bytes(5 * MIB))
     # Refused before the body is read: so the server keeps none of it either.
@@ -341,7 +341,7 @@ def test_the_memory_of_200_sends_is_that_of_the_places(server: MockServer, colou
         from concurrent.futures import ThreadPoolExecutor
         from yandex_market_chat import AsyncChatClient, BadRequestError, ChatClient
 
-        colour, url, key, path = sys.argv[1:]
+        mode, url, key, path = sys.argv[1:]
         arguments = {"api_key": key, "base_url": url, "timeout": 60.0}
         peaks = []
 
@@ -357,13 +357,13 @@ def test_the_memory_of_200_sends_is_that_of_the_places(server: MockServer, colou
 
         for number in (1, 200):
             tracemalloc.start()
-            ended = asyncio.run(all_at_once(number)) if colour == "async" else in_threads(number)
+            ended = asyncio.run(all_at_once(number)) if mode == "async" else in_threads(number)
             peaks.append(tracemalloc.get_traced_memory()[1] / 1024 / 1024)
             tracemalloc.stop()
             assert {type(each) for each in ended} == {BadRequestError}, ended
         print(*peaks)
     """
-    one, all_of_them = map(float, in_fresh_process(program, colour, server.base_url, server.api_key, str(path)).split())
+    one, all_of_them = map(float, in_fresh_process(program, mode, server.base_url, server.api_key, str(path)).split())
     assert one > 5
     # Four places of 5 MiB, each held by us, and perhaps once by asyncio and once by its copy, are 60; a busy machine
     # has been seen to need 110. Without the places it would be 1 000.

@@ -126,12 +126,12 @@ UNKNOWN: dict[str, Answer | Fault] = {
     "503": odd(503),
     "200 with ERROR": NOT_APPLIED,
     "204": odd(204),
-    "303": odd(303),
+    **{str(status): odd(status) for status in (300, 301, 302, 303, 304, 307, 308, 399)},
     "999": odd(999),
 }
 REFUSED: dict[str, Answer | Fault] = {
     str(status): Answer(status) if status in (400, 401, 403, 404) else odd(status)
-    for status in (301, 302, 307, 308, 400, 401, 403, 404, 405, 409, 413, 415, 422, 429)
+    for status in (400, 401, 403, 404, 405, 409, 413, 415, 422, 429)
 }
 
 

@@ -181,7 +181,7 @@ def test_a_client_shows_no_secret(connect: Callable[..., Chat], server: MockServ
         if when != "new":
             chat.send(b"content")
         if when == "closed":
-            asyncio.run(chat.client.aclose()) if chat.colour == "async" else chat.client.close()
+            asyncio.run(chat.client.aclose()) if chat.mode == "async" else chat.client.close()
             assert_error_is_clean(failure(chat))
         assert_tells_nothing(chat.client, type(chat.client).__name__, set())
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
@@ -255,10 +255,10 @@ def test_a_redirect_to_another_host_carries_nothing(
 
 
 def test_a_refused_certificate_tells_nothing(
-    colour: str, https_server: MockServer, trusted: Path, authority: trustme.CA, tmp_path: Path
+    mode: str, https_server: MockServer, trusted: Path, authority: trustme.CA, tmp_path: Path
 ) -> None:
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
-    with Chat(colour, api_key=KEY, base_url=https_server.base_url, verify=tmp_path / "other.pem", retry=ONCE) as chat:
+    with Chat(mode, api_key=KEY, base_url=https_server.base_url, verify=tmp_path / "other.pem", retry=ONCE) as chat:
         error = failure(chat)
     assert "certificate" in str(error)
     assert_error_is_clean(error)
@@ -266,11 +266,11 @@ def test_a_refused_certificate_tells_nothing(
 
 
 def test_the_password_of_a_proxy_is_for_the_proxy_and_the_key_is_not(
-    colour: str, https_server: MockServer, trusted: Path, credential: str
+    mode: str, https_server: MockServer, trusted: Path, credential: str
 ) -> None:
     with Proxy(credentials=f"user:{PASSWORD}") as proxy:
         settings = {"base_url": https_server.base_url, "verify": trusted, "proxy": f"http://{IN_URL}@{proxy.address}"}
-        with Chat(colour, **credentials_of(credential), **settings) as chat:
+        with Chat(mode, **credentials_of(credential), **settings) as chat:
             chat.send(b"content")
         (connect_request,) = proxy.requests
         assert (connect_request.method, connect_request.credentials) == ("CONNECT", f"user:{PASSWORD}")
@@ -297,7 +297,7 @@ PROXY_ANSWERS = {
 @pytest.mark.parametrize("how", PROXY_ANSWERS)
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_says_no_tells_nothing_even_if_it_repeats_the_password(
-    colour: str, caplog: pytest.LogCaptureFixture, how: str, scheme: str
+    mode: str, caplog: pytest.LogCaptureFixture, how: str, scheme: str
 ) -> None:
     with Proxy(answer=PROXY_ANSWERS[how]) as proxy:
         settings = {
@@ -305,7 +305,7 @@ def test_a_proxy_that_says_no_tells_nothing_even_if_it_repeats_the_password(
             "proxy": f"http://{IN_URL}@{proxy.address}",
             "retry": ONCE,
         }
-        with Chat(colour, api_key=KEY, **settings) as chat:
+        with Chat(mode, api_key=KEY, **settings) as chat:
             assert_error_is_clean(failure(chat))
         assert [request.credentials for request in proxy.requests] == [f"user:{PASSWORD}"]
     forget_what_httpcore_was_told(caplog)
@@ -391,12 +391,12 @@ def test_a_whole_answer_may_end_as_a_secret_begins(connect: Callable[..., Chat],
 
 @pytest.mark.parametrize("secret", ["status", "OK", '"', "1", "200", "traceparent"])
 def test_a_secret_that_looks_like_an_answer_does_not_change_what_the_answer_means(
-    colour: str, server: MockServer, secret: str
+    mode: str, server: MockServer, secret: str
 ) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     headers = {"X-RateLimit-Resource-Limit": "1000", "X-RateLimit-Resource-Remaining": "111", "traceparent": trace}
     server.script(Answer(200, headers=headers), Answer(420, headers=headers))
-    with Chat(colour, api_key=secret, base_url=server.base_url, retry=ONCE) as chat:
+    with Chat(mode, api_key=secret, base_url=server.base_url, retry=ONCE) as chat:
         sent = chat.send(b"content")
         assert sent.quota is not None
         assert (sent.quota.limit, sent.quota.remaining) == (1000, 111)

@@ -65,17 +65,17 @@ def test_progress_counts_the_bytes_of_the_file(chat: Chat, server: MockServer, s
     assert server.received[0].content == b"\xff" * size
 
 
-def test_a_token_goes_into_its_own_header(server: MockServer, colour: str) -> None:
-    with Chat(colour, oauth_token=server.oauth_token, base_url=server.base_url) as chat:
+def test_a_token_goes_into_its_own_header(server: MockServer, mode: str) -> None:
+    with Chat(mode, oauth_token=server.oauth_token, base_url=server.base_url) as chat:
         chat.send(b"x")
     names = [name.lower() for name, _ in server.requests[0].headers]
     assert names.count("authorization") == 1
     assert "api-key" not in names
 
 
-def test_the_environment_gives_key_and_server(colour: str, server: MockServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_gives_key_and_server(mode: str, server: MockServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YANDEX_MARKET_API_KEY", server.api_key)
     monkeypatch.setenv("YANDEX_MARKET_BASE_URL", server.base_url)
-    with Chat(colour) as chat:
+    with Chat(mode) as chat:
         chat.send(b"x")
     assert len(server.received) == 1

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 from yandex_market_chat._exchange import Exchange, Failure
 
-from yandex_market_chat import Timeout, _exchange
+from yandex_market_chat import Quota, QuotaExceededError, Timeout, _exchange
 from yandex_market_chat._answer import Answer, error_of, printable, read_errors
 from yandex_market_chat._credentials import Credentials
 from yandex_market_chat._headers import Headers
 
 NOT_SENT = "The file was not sent."
-UNKNOWN = "Nobody can know whether the buyer got the file. Look into the chat before sending it again."
-AGAIN = "Check the network, the proxy and the base URL, then send it again."
+UNKNOWN = "Nobody can know whether the buyer received the file. Check the chat before resending."
+AGAIN = "Check the network, the proxy and the server address, then send it again."
 REFUSED = "It would fail again: check the certificate (verify, SSL_CERT_FILE) or the proxy."
 
 
@@ -98,7 +100,7 @@ def test_an_answer_tells_its_first_five_errors() -> None:
     assert text == f"Market answered 404 (A: a; B: b; C: c; D: d; E: e). {NOT_SENT} {ADVICE_404}"
 
 
-ADVICE_404 = "Check business_id (the cabinet, not a campaign) and chat_id."
+ADVICE_404 = "Check the business id (of the cabinet, not of a campaign), the chat id and the server address."
 
 
 def test_a_number_that_is_read_as_a_code_is_plain_text() -> None:
@@ -107,10 +109,48 @@ def test_a_number_that_is_read_as_a_code_is_plain_text() -> None:
     assert [type(part) for part in item] == [str, str]
 
 
-@pytest.mark.parametrize(("status", "confirms"), [(200, False), (201, False), (299, False), (300, None), (500, None)])
-def test_a_2xx_that_is_not_the_ok_says_that_it_confirms_nothing(status: int, confirms: bool | None) -> None:
-    more = "" if confirms is None else ", which does not confirm the delivery"
-    assert said(status).startswith(f"Market answered {status}{more}. ")
+NO_OK = ", which does not confirm the delivery"
+REDIRECT = ", a redirect, which is never followed"
+
+
+@pytest.mark.parametrize(
+    ("status", "more"),
+    [(200, NO_OK), (201, NO_OK), (299, NO_OK), (300, REDIRECT), (302, REDIRECT), (399, REDIRECT), (600, "")],
+)
+def test_what_neither_confirms_nor_refuses_says_so(status: int, more: str) -> None:
+    assert said(status) == f"Market answered {status}{more}. {UNKNOWN}"
+
+
+ADVICE = {
+    400: "Fix what the response names first; the same request will be refused again.",
+    401: "Check the API key or token first.",
+    403: "Check that the key has the scope communication or all-methods, and that the business id is that of the "
+    "cabinet, not of a campaign.",
+    404: ADVICE_404,
+    405: "Check the server address and what is between here and Market (proxy, gateway).",
+    420: "Send it again later.",
+    423: "Send it again later.",
+    429: "Send it again later.",
+}
+
+
+@pytest.mark.parametrize("status", ADVICE)
+def test_a_refusal_says_what_to_do(status: int) -> None:
+    assert said(status) == f"Market answered {status}. {NOT_SENT} {ADVICE[status]}"
+
+
+def test_of_a_quota_that_is_used_up_the_moment_is_told_with_its_zone() -> None:
+    quota = Quota(1000, 0, datetime(2025, 7, 10, 0, 42, 42, tzinfo=UTC))
+    error = error_of(Answer(420, Headers(), b"", False), quota)
+    assert str(error) == f"Market answered 420. {NOT_SENT} Send it again after 2025-07-10 00:42:42 UTC."
+    assert type(error) is QuotaExceededError
+    assert error.resets_at == quota.resets_at
+
+
+# The command prints the same sentences, and its reader has no attributes, no arguments and no classes.
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 405, 420, 423, 429, 499, 500, 600])
+def test_no_sentence_names_what_a_reader_of_the_command_does_not_have(status: int) -> None:
+    assert not re.findall(r"\w+_\w+|\w\.\w|[a-z][A-Z]", said(status))
 
 
 @pytest.mark.parametrize(("length", "shown"), [(100, "x" * 100), (101, "x" * 99 + "…")])

@@ -92,18 +92,18 @@ def test_the_total_bounds_a_slow_server(chat: Chat, server: MockServer, scenario
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_the_total_bounds_a_server_that_never_accepts(colour: str, scheme: str) -> None:
+def test_the_total_bounds_a_server_that_never_accepts(mode: str, scheme: str) -> None:
     with (
         unanswering() as address,
-        Chat(colour, api_key="k", base_url=address.replace("http", scheme, 1), verify=False) as chat,
+        Chat(mode, api_key="k", base_url=address.replace("http", scheme, 1), verify=False) as chat,
     ):
         ends_in_time(lambda: chat.send(b"x", timeout=TOTAL), ConnectionFailedError)
 
 
-def test_the_total_bounds_a_tls_handshake_that_nobody_answers(colour: str) -> None:
+def test_the_total_bounds_a_tls_handshake_that_nobody_answers(mode: str) -> None:
     with (
         unanswering(backlog=20) as address,
-        Chat(colour, api_key="k", base_url=address.replace("http", "https", 1), verify=False) as chat,
+        Chat(mode, api_key="k", base_url=address.replace("http", "https", 1), verify=False) as chat,
     ):
         ends_in_time(lambda: chat.send(b"x", timeout=TOTAL), ConnectionFailedError)
 
@@ -136,13 +136,13 @@ def blocked() -> Iterator[Gate]:
     gate.opened.set()
 
 
-@pytest.mark.parametrize("colour", ["async"])
+@pytest.mark.parametrize("mode", ["async"])
 def test_the_total_bounds_an_async_iterator_that_never_ends(chat: Chat, server: MockServer) -> None:
     ends_in_time(lambda: chat.send(endless(), timeout=TOTAL), WaitTimeoutError)
     assert server.connections == 0
 
 
-@pytest.mark.parametrize("colour", ["async"])
+@pytest.mark.parametrize("mode", ["async"])
 def test_the_total_bounds_a_blocking_read(chat: Chat, server: MockServer, blocked: Gate) -> None:
     ends_in_time(lambda: chat.send(blocked, timeout=TOTAL), WaitTimeoutError)
     assert server.connections == 0
@@ -374,7 +374,7 @@ def slow_line(context: ssl.SSLContext | None) -> Iterator[int]:
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_the_time_of_a_write_is_for_any_of_it_to_be_taken(
-    colour: str, tls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mode: str, tls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slow line needs longer than that for the file, and is not a broken one."""
     connect = socket.socket.connect
@@ -391,7 +391,7 @@ def test_the_time_of_a_write_is_for_any_of_it_to_be_taken(
     with slow_line(context if tls else None) as port:
         url = f"http{'s' if tls else ''}://127.0.0.1:{port}"
         verify = tmp_path / "authority.pem"
-        with Chat(colour, api_key="ACMA:key", base_url=url, verify=verify, timeout=timeout) as chat:
+        with Chat(mode, api_key="ACMA:key", base_url=url, verify=verify, timeout=timeout) as chat:
             sent = chat.send(bytes(1_500_000))
     assert sent.attempts == 1
     assert sent.elapsed > timeout.write

@@ -66,19 +66,19 @@ def test_values_that_differ_are_not_equal() -> None:
 
 
 def test_the_repr_of_a_client_tells_where_it_sends_and_whether_it_is_closed(
-    colour: str, connect: Callable[..., Chat], server: MockServer
+    mode: str, connect: Callable[..., Chat], server: MockServer
 ) -> None:
-    name = "ChatClient" if colour == "sync" else "AsyncChatClient"
+    name = "ChatClient" if mode == "sync" else "AsyncChatClient"
     chat = connect(base_url=f"{server.base_url}/prefix/")
     assert repr(chat.client) == f"<{name} {server.base_url}/prefix>"
-    with Chat(colour, api_key=KEY, base_url=server.base_url) as closed:
+    with Chat(mode, api_key=KEY, base_url=server.base_url) as closed:
         pass
     assert repr(closed.client) == f"<{name} {server.base_url} closed>"
 
 
-def test_an_unknown_argument_is_a_type_error(colour: str, chat: Chat, server: MockServer) -> None:
+def test_an_unknown_argument_is_a_type_error(mode: str, chat: Chat, server: MockServer) -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'retries'"):
-        Chat(colour, api_key=KEY, retries=3)
+        Chat(mode, api_key=KEY, retries=3)
     with pytest.raises(TypeError, match="positional argument"):
         type(chat.client)(KEY)
     with pytest.raises(TypeError, match="unexpected keyword argument 'filename'"):

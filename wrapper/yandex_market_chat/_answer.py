@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import _errors as errors
 from ._credentials import Credentials
@@ -14,20 +14,16 @@ KEPT_BODY = 1024 * 1024
 """How many bytes of an answer's body are kept."""
 
 _KINDS: dict[int, type[errors.ApiError]] = {
-    # 303 is the usual answer after a POST was processed (RFC 9110, section 15.4.4); any other 3xx asks to send it
-    # elsewhere, or says that nothing was done.
-    303: errors.UnclearResponseError,
     400: errors.BadRequestError,
     401: errors.AuthenticationError,
     403: errors.AccessDeniedError,
     404: errors.NotFoundError,
+    420: errors.RateLimitError,
     499: errors.ServerError,
 }
-_KINDS_BY_CLASS: dict[int, type[errors.ApiError]] = {
-    3: errors.UnexpectedRefusalError,
-    4: errors.UnexpectedRefusalError,
-    5: errors.ServerError,
-}
+# A 3xx is none of them: gateways turn their own 502 or 504 into a redirect after Market took the whole file.
+_KINDS_BY_CLASS: dict[int, type[errors.ApiError]] = {4: errors.UnexpectedRefusalError, 5: errors.ServerError}
+_LATER: dict[str, Any] = {"retryable": True, "advice": "Send it again later."}
 
 
 class Answer(NamedTuple):
@@ -60,7 +56,8 @@ def error_of(answer: Answer, quota: Quota | None) -> errors.ApiError:
         redact = answer.credentials.redact
         body = answer.credentials.redact_end(redact(body)) if answer.body_truncated else redact(body)
         items = tuple(errors.ApiErrorItem(*(part and redact(part) for part in item)) for item in items)
-    error = _kind(answer, items, quota)._because(
+    more = _LATER if answer.status_code in (423, 429) else {}
+    return _kind(answer, items, quota)._because(
         _sentence(answer, items),
         status_code=answer.status_code,
         errors=items,
@@ -69,23 +66,22 @@ def error_of(answer: Answer, quota: Quota | None) -> errors.ApiError:
         body=body[:KEPT_BODY],
         body_truncated=answer.body_truncated,
         headers=answer.headers,
+        **more,
     )
-    if isinstance(error, errors.QuotaExceededError) and quota is not None:
-        error.resets_at = quota.resets_at
-    return error
 
 
 def _kind(answer: Answer, items: Iterable[errors.ApiErrorItem], quota: Quota | None) -> type[errors.ApiError]:
-    if answer.status_code != 420:
-        by_class = _KINDS_BY_CLASS.get(answer.status_code // 100, errors.UnclearResponseError)
-        return _KINDS.get(answer.status_code, by_class)
+    by_class = _KINDS_BY_CLASS.get(answer.status_code // 100, errors.UnclearResponseError)
+    kind = _KINDS.get(answer.status_code, by_class)
+    if kind is not errors.RateLimitError:
+        return kind
     if quota is not None and quota.remaining == 0 and quota.resets_at is not None:
         return errors.QuotaExceededError
-    # Some of the allowance is left, so it cannot be that limit. Without headers the wording is the only hint there is.
+    # Some of the quota is left, so it cannot be that limit. Without headers the wording is the only hint there is.
     left = quota is not None and quota.remaining
     if left or any("parallel" in (item.message or "").lower() for item in items):
         return errors.ParallelLimitError
-    return errors.RateLimitError
+    return kind
 
 
 class _Number(str):
@@ -123,6 +119,8 @@ def _sentence(answer: Answer, items: tuple[errors.ApiErrorItem, ...]) -> str:
         sentence += f" ({printable(said)})"
     if 200 <= answer.status_code < 300:
         sentence += ", which does not confirm the delivery"
+    elif 300 <= answer.status_code < 400:
+        sentence += ", a redirect, which is never followed"
     if trace_id := answer.headers.get("traceparent"):
         sentence += f" [trace id {printable(trace_id, 100)}]"
     return sentence + "."

@@ -7,7 +7,7 @@ let near the network: ARCHITECTURE.md says why.
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.resources import files
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, NoReturn, cast
 
 import httpx
 
@@ -100,7 +100,20 @@ class _Answered(NamedTuple):
     body: bytes
 
     def json(self) -> Any:
-        return json.loads(self.body)
+        document = json.loads(self.body, object_pairs_hook=_unambiguous, parse_constant=_refuse)
+        # The generated models take whatever `dict()` takes, a list of pairs for one.
+        return document if isinstance(document, dict) else _refuse(document)
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Take an object whose names are unique; of any other, each reader makes something else (RFC 8259, section 4)."""
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else _refuse(pairs)
+
+
+def _refuse(value: object) -> NoReturn:
+    """Refuse what is not the documented object; JSON has no NaN or Infinity (RFC 8259, section 6)."""
+    raise ValueError
 
 
 def is_ok(status_code: int, body: bytes) -> bool:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
-from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from functools import partial
 from importlib import import_module
@@ -12,10 +11,8 @@ from typing import Any, Self, TypeVar, cast
 
 import httpx
 
-from ._attempt import Failure
 from ._base_client import BaseClient, Progress
 from ._delivery import Outcome, Pause, Rules, Step, TakeSlot, advance, deliver, out_of_time
-from ._errors import WaitTimeoutError
 from ._file import CheckedFile, File, FileLike, checked_file, read_stream
 from ._network import PATIENCE, AsyncBackend, AsyncTransport
 from ._options import Options, Timeout
@@ -77,8 +74,10 @@ class AsyncChatClient(BaseClient):
                 if isinstance(step, TakeSlot):
                     slots.ask(send.business_id, slot := Slot())
                     if slot.ready is not None:
-                        outcome = await _wait_for(slot.ready, send)
-                    if not (content or outcome):
+                        with suppress(TimeoutError):
+                            async with asyncio.timeout(send.left()):
+                                await asyncio.wrap_future(slot.ready)
+                    if not content and send.left() != 0:
                         self._check_usable()
                         content = await _in_time(send, self._content(file), "while the file was read")
                         send.size = len(content)
@@ -156,14 +155,6 @@ class BatchDoor:
             return await self._chat._deliver(send, file, self._rules)
 
 
-async def _wait_for(ready: "Future[None]", send: Send) -> Failure | None:
-    try:
-        await _in_time(send, asyncio.wrap_future(ready), "while the send waited for others of this business")
-    except WaitTimeoutError as error:
-        return Failure(error)
-    return None
-
-
 async def _in_time(send: Send, work: Awaitable[T], doing: str) -> T:
     """Await it, at most until the total time of the send has passed."""
     until = asyncio.timeout(send.left())
@@ -181,13 +172,14 @@ async def _in_thread(function: Callable[..., T], *arguments: Any) -> T:
 
     asyncio would make another TimeoutError of it, and wait for ever after a StopIteration.
     """
-    outcome: Future[T] = Future()
 
-    def call() -> None:
+    def call() -> tuple[T | None, BaseException | None]:
         try:
-            outcome.set_result(function(*arguments))
+            return function(*arguments), None
         except BaseException as error:
-            outcome.set_exception(error)
+            return None, error
 
-    await asyncio.to_thread(call)
-    return outcome.result()
+    result, error = await asyncio.to_thread(call)
+    if error is not None:
+        raise error
+    return cast(T, result)

@@ -20,8 +20,6 @@ from ._headers import Headers
 from ._options import Timeout
 
 MARGIN = 64 * 1024
-SMALL = 64 * 1024
-"""Bytes up to which a piece is merged with the one before it into one write."""
 _TRANSPORT_ERRORS = (httpx.TransportError, OSError)  # TLS and time-outs of Python among the latter
 _BYPASSED = (
     "The response did not come through the connection that this client opens: either something replaces httpx's "
@@ -54,7 +52,6 @@ class Attempt:
     """Whether not all of the request could be written. httpcore goes on to read a response."""
     tunnel_response = b""
     """How the proxy's response to CONNECT begins."""
-    _held = b""
     _status = 0
     _headers: Sequence[tuple[bytes, bytes]] = ()
     _failure: Failure | None = None
@@ -102,39 +99,29 @@ class Attempt:
             raise ConnectionError("an attempt has one connection, and a second one was asked for")
         self.connect_asked = True
 
-    def within(self, timeout: float, error: type[Exception], *, share: int = 1) -> float:
+    def within(self, timeout: float, *, share: int = 1) -> float:
         """Return the seconds that an operation may take: its own time-out, or a share of what is left of the total."""
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise error("the total time of the send is up")
+            raise TimeoutError("the total time of the send is up")
         return min(timeout, left / share)
 
-    def due(self, data: bytes) -> tuple[bytes, ...]:
-        """Return what is to be written now; nothing, if a head waits for the body: a small request is one write.
-
-        Without data, as httpcore tells the end of the message, what waits is written.
-        """
-        held, self._held = self._held, b""
-        if not held:
-            if len(data) <= SMALL:
-                self._held = data
-                return ()
-            pieces: tuple[bytes, ...] = (data,)
-        else:
-            pieces = (held + data,) if len(data) <= SMALL else (held, data)
-        self.tunnelling = not self.request_started and pieces[0].startswith(b"CONNECT ")
-        self.request_started = not self.tunnelling
-        return pieces
+    def writing(self, data: bytes) -> None:
+        """Record a write, before it begins."""
+        if data:  # httpcore tells the end of a message by a write of nothing
+            self.tunnelling = not self.request_started and data.startswith(b"CONNECT ")
+            self.request_started = not self.tunnelling
 
     def reading(self) -> float:
         """Record a read; return its time-out. The proxy's response to CONNECT belongs to making the connection."""
         self.request_started = not self.tunnelling
         return self.timeout.connect if self.tunnelling else self.timeout.read
 
-    def received(self, data: bytes) -> None:
-        """Take in what was read."""
+    def received(self, data: bytes) -> bytes:
+        """Take in what was read, and hand it on."""
         if self.tunnelling:
             self.tunnel_response = (self.tunnel_response + data)[:12]
+        return data
 
     # What the driver tells.
 
@@ -180,9 +167,8 @@ class Attempt:
             refused |= self.tunnel_response[9:10] not in (b"", b"2", b"5")
             if not refused:
                 return Failure(ConnectionFailedError._because(reason))
-            advice = "It would fail again: check the certificate (verify, SSL_CERT_FILE) or the proxy."
-            failed = ConnectionFailedError(f"{reason} The file was not sent. {advice}")
-            return Failure(failed, final=True)
+            advice = "It would fail again: check the certificate or the proxy first."
+            return Failure(ConnectionFailedError._because(reason, advice=advice, retryable=False), final=True)
         lost: DeliveryUnknownError
         if timed_out:
             bound = "the total time" if time.monotonic() >= self.deadline else "the time of one read or write"

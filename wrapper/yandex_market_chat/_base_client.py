@@ -92,7 +92,6 @@ class BaseClient:
         self._quotas = Quotas()
         self._rules = Rules(self._options.retry, self._quotas, time.monotonic, lambda: datetime.now(UTC))
         self._closed = False
-        self._inherited: list[object] = []
         self._slots = Slots(self._options.max_parallel)
         _clients.add(self)
 
@@ -225,7 +224,6 @@ def _begin_as_child() -> None:
     """Let go of what belongs to the parent of a forked process: slots, and locks that another thread held."""
     renew_lock()
     for client in list(_clients):
-        client._inherited.append(client._slots)  # kept: what the parent waits for is nothing to the child
         client._slots = Slots(client._options.max_parallel)
         client._quotas.renew_lock()
 

@@ -1,15 +1,13 @@
 """The synchronous client: a thin driver around the decision core."""
 
 import time
-from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Self, cast
 
 import httpx
 
-from ._attempt import Failure
 from ._base_client import BaseClient, Progress
-from ._delivery import Outcome, Pause, Step, TakeSlot, advance, deliver, out_of_time
+from ._delivery import Outcome, Pause, Step, TakeSlot, advance, deliver
 from ._file import CheckedFile, File, FileLike, checked_file
 from ._options import Timeout
 from ._send import Send, SentFile
@@ -51,8 +49,9 @@ class ChatClient(BaseClient):
                 if isinstance(step, TakeSlot):
                     slots.ask(send.business_id, slot := Slot())
                     if slot.ready is not None:
-                        outcome = _wait_for(slot.ready, send)
-                    if not (content or outcome):
+                        with suppress(TimeoutError):
+                            slot.ready.result(send.left())
+                    if not content and send.left() != 0:
                         self._check_usable()
                         content = file.read(self._options.max_file_size)
                         send.size = len(content)
@@ -89,11 +88,3 @@ class ChatClient(BaseClient):
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         self.close()
-
-
-def _wait_for(ready: Future[None], send: Send) -> Failure | None:
-    try:
-        ready.result(send.left())
-    except TimeoutError:
-        return Failure(out_of_time("while the send waited for others of this business to end (max_parallel)"))
-    return None

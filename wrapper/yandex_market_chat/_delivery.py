@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class TakeSlot(NamedTuple):
-    """Wait until a request may begin; a `Failure` if the total time passes meanwhile."""
+    """Wait until a request may begin, or the total time has passed."""
 
 
 class MakeAttempt(NamedTuple):
@@ -75,25 +75,22 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps[SentFile]:
     resume = rules.clock()
     while True:
         has_slot = False
-        while True:
-            # Others learn while this one waits, so what is known of the quota is asked again after each wait.
-            spent = rules.quotas.spent_for(send.business_id, rules.clock())
-            pause = max(resume - rules.clock(), spent)
+        while True:  # others learn while this one waits, so what is known of the quota is asked again after each wait
+            now = rules.clock()
+            spent = rules.quotas.spent_for(send.business_id, now)
+            pause = max(resume - now, spent)
+            if (pause > 0 and now + pause >= deadline) or (spent and not rules.waits_for_limits):
+                raise _final(unknown, last or _known_to_be_spent(rules.quotas.of(send.business_id)))
+            if now >= deadline:
+                raise _final(unknown, last or out_of_time("before a request could begin"))
             if pause > 0:
-                if rules.clock() + pause >= deadline or (spent and not rules.waits_for_limits):
-                    raise _final(unknown, last or _known_to_be_spent(rules.quotas.of(send.business_id)))
                 _log(send, "pause of %.3f s", pause, pause=pause)
                 yield Pause(pause)
-                has_slot = False
             elif has_slot:
                 break
             else:
-                outcome = yield TakeSlot()
-                if isinstance(outcome, Failure):
-                    raise _final(unknown, last or outcome.error)
-                has_slot = True
-        if rules.clock() >= deadline:
-            raise _final(unknown, last or out_of_time("before the request could be begun"))
+                yield TakeSlot()
+            has_slot = pause <= 0
 
         send.attempts += 1
         outcome = yield MakeAttempt()
@@ -148,7 +145,7 @@ def _final(unknown: errors.DeliveryUnknownError | None, last: errors.ChatError) 
 
 def _known_to_be_spent(quota: Quota | None) -> errors.ChatError:
     reason = "The hourly quota is spent, as an earlier response told; Market was not asked."
-    return errors.QuotaExceededError._because(reason, status_code=420, quota=quota, resets_at=quota and quota.resets_at)
+    return errors.QuotaExceededError._because(reason, status_code=420, quota=quota)
 
 
 def _sent(send: Send, answer: Answer, quota: Quota | None) -> SentFile:

@@ -1,19 +1,19 @@
 """What can go wrong with a send.
 
-Two questions have two answers: *what happened to the file?* is the base class, *why?* is the class itself.
+Errors answer two questions: *what happened to the file?* is the base class, *why?* is the class itself.
 
 ChatError
-├── NotSentError                    the buyer has not got the file
+├── NotSentError                    the buyer did not receive the file
 │   ├── InvalidRequestError         refused here, nothing went out (also a ValueError)
 │   │   └── InvalidFileError
 │   │       ├── EmptyFileError
 │   │       └── FileTooLargeError
 │   ├── ConnectionFailedError       no connection was made, so no request
 │   └── WaitTimeoutError            time ran out before anything was in flight
-├── DeliveryUnknownError            nobody can know whether the buyer has the file
+├── DeliveryUnknownError            nobody can know whether the buyer received the file
 │   ├── ConnectionLostError         broken after the request was given to a connection
-│   └── ResponseTimeoutError        no answer in time
-└── ApiError                        Market answered
+│   └── ResponseTimeoutError        no response in time
+└── ApiError                        Market responded
     ├── BadRequestError             400                              (also NotSentError)
     ├── AuthenticationError         401                              (also NotSentError)
     ├── AccessDeniedError           403                              (also NotSentError)
@@ -22,16 +22,16 @@ ChatError
     │   ├── ParallelLimitError
     │   └── QuotaExceededError
     ├── ServerError                 5xx, 499                         (also DeliveryUnknownError)
-    └── UnexpectedResponseError     any other answer
-        ├── UnexpectedRefusalError  4xx, 3xx but 303                 (also NotSentError)
-        └── UnclearResponseError    2xx but the documented OK, 303, 600 and up  (also DeliveryUnknownError)
+    └── UnexpectedResponseError     any other response
+        ├── UnexpectedRefusalError  other 4xx                        (also NotSentError)
+        └── UnclearResponseError    2xx but the documented OK, 3xx, 600 and up  (also DeliveryUnknownError)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from ._headers import Headers
 
@@ -40,58 +40,66 @@ if TYPE_CHECKING:
 
 
 class ApiErrorItem(NamedTuple):
-    """One entry of the `errors` list in Market's answer (`ApiErrorDTO` in the API documentation)."""
+    """One entry of the `errors` list in Market's response (`ApiErrorDTO` in the API documentation)."""
 
     code: str | None
-    """The error code, an open set of strings; None where the answer has none."""
+    """The error code, an open set of strings; None if the response has none."""
     message: str | None
-    """Market's text. It changes over time: show it, do not match on it. None where the answer has none."""
+    """Market's text. It changes over time: show it, do not match on it. None if the response has none."""
 
 
 class ChatError(Exception):
     """A send that did not end with "sent". Can be pickled, and holds no credential.
 
-    The attributes tell which send it was, so that one error among many can be put to its file.
+    The attributes say which send it was, so you can tell which file each error belongs to.
     """
 
     # Every attribute has a default in its class and is set afterwards, in one place (`_send.py`): so an error is made
     # from its text alone, and pickles, copies and compares like any other exception.
     business_id: int | None = None
-    """The business (cabinet) of the send; None if what was passed is no valid id."""
+    """The business (cabinet) of the send; None if what was passed is not a valid id."""
     chat_id: int | None = None
-    """The chat of the send; None if what was passed is no valid id."""
+    """The chat of the send; None if what was passed is not a valid id."""
     name: str | None = None
     """The file name as sent; None if it was not known yet."""
     size: int | None = None
     """The size of the file in bytes; None if it was not known yet."""
     attempts: int = 0
-    """How many requests were begun, the failed ones and the last included."""
+    """How many requests were started, including the last one and those that failed."""
     elapsed: float = 0.0
     """Seconds from the call to the error."""
+    retryable: bool = False
+    """True if the same call, unchanged, may succeed later and cannot deliver the file twice.
 
-    # What a caller reads after the reason: what it means for the file, and what to do.
+    If False, fix the problem first or, for a `DeliveryUnknownError`, check the chat. True for a `WaitTimeoutError`, a
+    `RateLimitError` (420) and the statuses 423 and 429, and for a `ConnectionFailedError`, unless the certificate was
+    refused or the proxy said no for good.
+    """
+
+    # What a caller reads after the reason: what it means for the file, and what to do. The command prints the same, so
+    # no argument of a Python function is named.
     _fate: ClassVar[str] = ""
     _advice: ClassVar[str] = ""
 
     @classmethod
-    def _because(cls, reason: str, **known: object) -> Self:
+    def _because(cls, reason: str, *, advice: str = "", **known: Any) -> Self:
         """Return the error whose text says the reason, what it means for the file, and what to do.
 
         `known` are its attributes, as far as they are known here.
         """
-        error = cls(" ".join(part for part in (reason, cls._fate, cls._advice) if part))
+        error = cls(" ".join(part for part in (reason, cls._fate, advice or cls._advice) if part))
         vars(error).update(known)
         return error
 
 
 class NotSentError(ChatError):
-    """The buyer has not got the file: sending it again cannot send it twice."""
+    """The buyer did not receive the file: sending it again cannot deliver it twice."""
 
     _fate = "The file was not sent."
 
 
 class InvalidRequestError(NotSentError, ValueError):
-    """An argument was refused here, before anything went out. The text says which and why."""
+    """An argument was refused here, before anything went out. The text says which and why; fix it first."""
 
     _fate = "Nothing was sent."
 
@@ -114,121 +122,142 @@ class FileTooLargeError(InvalidFileError):
 
 
 class ConnectionFailedError(NotSentError):
-    """No connection to Market was made (name, network, TLS, proxy), so no request was begun."""
+    """No connection to Market was made (DNS, network, TLS, proxy), so no request was started.
 
-    _advice = "Check the network, the proxy and the base URL, then send it again."
+    Retryable, unless the certificate was refused or the proxy said no for good.
+    """
+
+    retryable = True
+    _advice = "Check the network, the proxy and the server address, then send it again."
 
 
 class WaitTimeoutError(NotSentError):
-    """The total time passed while the send waited for its turn or for the file; nothing was in flight."""
+    """The total time passed while the send waited for a slot or for the file; nothing was in flight. Retryable."""
 
-    _advice = "Send it again, with a longer Timeout.total if this happens often."
+    retryable = True
+    _advice = "Send it again, with a longer timeout if this happens often."
 
 
 class DeliveryUnknownError(ChatError):
-    """Nobody can know whether the buyer has the file: look into the chat before sending it again."""
+    """Nobody can know whether the buyer received the file: check the chat before resending."""
 
     later: ChatError | None = None
     """The failure of a later attempt, if there was one; it cannot undo that this one may have arrived."""
 
-    _fate = "Nobody can know whether the buyer got the file."
-    _advice = "Look into the chat before sending it again."
+    _fate = "Nobody can know whether the buyer received the file."
+    _advice = "Check the chat before resending."
 
 
 class ConnectionLostError(DeliveryUnknownError):
-    """The connection broke after the request had been begun."""
+    """The connection broke after the request had started. Check the chat before resending."""
 
 
 class ResponseTimeoutError(DeliveryUnknownError):
-    """The request had been begun, and no answer came in time."""
+    """The request had started, and no response came in time. Check the chat before resending."""
 
 
 class ApiError(ChatError):
-    """Market, or something between here and Market, answered."""
+    """Market, or something between here and Market, responded."""
 
     status_code: int = 0
     """The HTTP status."""
     errors: tuple[ApiErrorItem, ...] = ()
-    """What could be read of the `errors` list of the answer; empty if nothing could."""
+    """What could be read of the `errors` list of the response; empty if nothing could."""
     trace_id: str | None = None
-    """The `traceparent` of the answer: the request id to quote to Market's support."""
+    """The `traceparent` of the response: the request id to quote to Market's support."""
     quota: Quota | None = None
-    """The allowance as this answer told it; None if it told none."""
+    """The quota according to this response; None if it says nothing about it."""
     body: bytes = b""
-    """The body of the answer as received, at most the first mebibyte."""
+    """The body of the response as received, at most the first mebibyte."""
     body_truncated: bool = False
     """True if the body was longer than what is kept, or broke off."""
     headers: Mapping[str, str] = Headers()
-    """The headers of the answer, found under any spelling of their names."""
+    """The headers of the response; their names are case-insensitive."""
 
 
 class BadRequestError(ApiError, NotSentError):
-    """400: Market found wrong data in the request. Sending the same again will be refused again."""
+    """400: Market found wrong data in the request. The file was not sent; the same request will be refused again."""
 
-    _advice = "Mend what the answer names; the same request will be refused again."
+    _advice = "Fix what the response names first; the same request will be refused again."
 
 
 class AuthenticationError(ApiError, NotSentError):
-    """401: the API key or token is missing, wrong or revoked."""
+    """401: the API key or token is missing, wrong or revoked. The file was not sent; check the key first."""
 
-    _advice = "Check the API key."
+    _advice = "Check the API key or token first."
 
 
 class AccessDeniedError(ApiError, NotSentError):
-    """403: the credentials are valid but not for this: wrong scope, or no access to this business."""
+    """403: the key or token is valid, but lacks the scope or the access to this business. The file was not sent."""
 
     _advice = (
-        "Check that the key has the scope communication or all-methods, and that business_id is the id of the business "
-        "(the cabinet), not that of a campaign."
+        "Check that the key has the scope communication or all-methods, and that the business id is that of the "
+        "cabinet, not of a campaign."
     )
 
 
 class NotFoundError(ApiError, NotSentError):
-    """404: Market knows no such business or chat."""
+    """404: Market knows no such business or chat. The file was not sent; check the ids and the server address."""
 
-    _advice = "Check business_id (the cabinet, not a campaign) and chat_id."
+    _advice = "Check the business id (of the cabinet, not of a campaign), the chat id and the server address."
 
 
 class RateLimitError(ApiError, NotSentError):
-    """420: a limit was hit, and the answer does not tell which. Market never uses 429."""
+    """420: a limit was hit, and the response does not say which. The file was not sent. Retryable.
 
+    Market never uses 429 (API documentation).
+    """
+
+    retryable = True
     _advice = "Send it again later."
 
 
 class ParallelLimitError(RateLimitError):
-    """420: too many requests at once for this business (4, over all tokens, processes and hosts of the cabinet)."""
+    """420: too many requests at once for this business. The file was not sent. Retryable, in a moment.
 
-    _advice = "Send it again in a moment, or use one client with a lower max_parallel."
+    Market allows 4, over all tokens, processes and hosts of the cabinet (API documentation).
+    """
+
+    _advice = "Send it again in a moment, or send fewer files at once."
 
 
 class QuotaExceededError(RateLimitError):
-    """420: the hourly allowance of the business (1 000 requests) is spent.
+    """420: the hourly quota of the business (1 000 requests) is used up. The file was not sent.
 
-    With `attempts` 0 nothing was asked: an earlier answer had told it. Then `body` is empty.
+    Retryable, after `resets_at`. With `attempts` 0 no request was made, since an earlier response had said so; then
+    `body` is empty.
     """
 
     resets_at: datetime | None = None
-    """When the allowance is renewed, in UTC, as Market told it."""
+    """When the quota is renewed, in UTC, according to Market."""
 
-    _advice = "Send it again after resets_at."
+    _advice = "Send it again when the quota has been renewed."
+
+    @classmethod
+    def _because(cls, reason: str, *, quota: Quota | None = None, **known: Any) -> Self:
+        if quota and quota.resets_at:
+            advice = f"Send it again after {quota.resets_at:%Y-%m-%d %H:%M:%S %Z}."
+            known = {"advice": advice, "resets_at": quota.resets_at} | known
+        return super()._because(reason, quota=quota, **known)
 
 
 class ServerError(ApiError, DeliveryUnknownError):
-    """5xx or 499: Market failed, or gave up, while it had the request."""
+    """5xx or 499: Market failed, or gave up, while it had the request. Check the chat before resending."""
 
 
 class UnexpectedResponseError(ApiError):
-    """An answer that is not documented for this operation; always one of its two subclasses."""
+    """A response that is not documented for this operation; always one of its two subclasses."""
 
 
 class UnexpectedRefusalError(UnexpectedResponseError, NotSentError):
-    """An undocumented 4xx, or a redirect (never followed): the request was not processed."""
+    """An undocumented 4xx: the request was refused. The file was not sent. Retryable if it is 423 or 429."""
 
-    _advice = "Check base_url and what stands between here and Market (proxy, gateway)."
+    _advice = "Check the server address and what is between here and Market (proxy, gateway)."
 
 
 class UnclearResponseError(UnexpectedResponseError, DeliveryUnknownError):
-    """An answer that neither confirms nor refuses.
+    """A response that neither confirms nor refuses. Check the chat before resending.
 
-    A 2xx that is not the documented OK (a 200 whose body says ERROR among them), 303, or a status from 600 on.
+    A 2xx that is not the documented OK (including a 200 whose body says ERROR), a redirect (never followed: gateways
+    turn their own 502 or 504 into one after Market took the file), or a status from 600 on.
     """

@@ -10,7 +10,9 @@ import math
 import socket
 import ssl
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from ipaddress import ip_address
 from typing import Any, cast
 
@@ -20,8 +22,8 @@ import httpx
 from ._attempt import Attempt
 from ._route import Route
 
-# With TLS a piece is encrypted in one go, and all or nothing of it is sent within one time-out.
-PIECE, TLS_PIECE = 1024 * 1024, 128 * 1024
+# Each is written within one time-out; with TLS it is encrypted in one go.
+PIECE, ASYNC_PIECE, TLS_PIECE = 64 * 1024, 1024 * 1024, 128 * 1024
 SLICE = 4 * 1024
 # Received and not yet read; the part of a response that is kept is not longer.
 FULL = 1024 * 1024
@@ -50,62 +52,46 @@ class AsyncTransport(httpx.AsyncHTTPTransport):
         return self._connection
 
 
-class Stream(httpcore.NetworkStream):
-    """A connection that records what is done with it, and whose operations end when the time of the send is up."""
+@contextmanager
+def _writing(attempt: Attempt, data: bytes) -> Iterator[None]:
+    attempt.writing(data)
+    try:
+        yield
+    except (OSError, httpcore.WriteError) as error:
+        attempt.write_failed = True
+        if isinstance(error, TimeoutError):
+            raise
+        # On this httpcore goes on to read: a server may have responded before it hung up.
+        raise httpcore.WriteError(str(error)) from None
 
-    def __init__(
-        self, attempt: Attempt, stream: httpcore.NetworkStream, opened: list[httpcore.NetworkStream], tls: int = 0
-    ) -> None:
+
+class Stream(httpcore.NetworkStream):
+    """A connection that records what is done with it. The time-outs of all operations are the attempt's."""
+
+    def __init__(self, attempt: Attempt, opened: list[httpcore.NetworkStream]) -> None:
         self._attempt = attempt
-        self._stream = stream
         self._opened = opened
-        self._tls = tls
-        opened.append(stream)
-        # With TLS in TLS the socket is the outer TLS; httpcore's stream speaks the inner one.
-        self._socket: socket.socket | None = None if tls > 1 else stream.get_extra_info("socket")
+        self._stream = opened[-1]
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what is there, at most `max_bytes`."""
-        self.write(b"")
-        in_time = self._attempt.within(self._attempt.reading(), httpcore.ReadTimeout)
-        if self._socket is None:
-            data = self._stream.read(max_bytes, in_time)
-        else:
-            try:
-                data = _bounded(self._socket, in_time).recv(max_bytes)
-            except OSError as error:
-                kind = httpcore.ReadTimeout if isinstance(error, TimeoutError) else httpcore.ReadError
-                raise kind(str(error)) from error
-        self._attempt.received(data)
-        return data
+        in_time = self._attempt.within(self._attempt.reading())
+        return self._attempt.received(self._stream.read(max_bytes, in_time))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write all that is due."""
-        try:
-            for piece in self._attempt.due(buffer):
-                self._send(memoryview(piece))
-        except OSError as error:
-            self._attempt.write_failed = True
-            kind = httpcore.WriteTimeout if isinstance(error, TimeoutError) else httpcore.WriteError
-            raise kind(str(error)) from error
-
-    def _send(self, left: memoryview) -> None:
-        while left:
-            in_time = self._attempt.within(self._attempt.timeout.write, httpcore.WriteTimeout)
-            if self._socket is None:
-                self._stream.write(bytes(left[:TLS_PIECE]), in_time)
-                left = left[TLS_PIECE:]
-            else:
-                due = left[:TLS_PIECE] if isinstance(self._socket, ssl.SSLSocket) else left
-                left = left[_bounded(self._socket, in_time).send(due) :]
+        """Write all of it, in pieces that the system takes at once."""
+        with _writing(self._attempt, buffer):
+            for start in range(0, len(buffer), PIECE):
+                in_time = self._attempt.within(self._attempt.timeout.write)
+                self._stream.write(buffer[start : start + PIECE], in_time)
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         """Return the connection with TLS on it."""
-        in_time = self._attempt.within(self._attempt.timeout.connect, httpcore.ConnectTimeout)
-        secured = self._stream.start_tls(ssl_context, server_hostname, in_time)
-        return Stream(self._attempt, secured, self._opened, self._tls + 1)
+        in_time = self._attempt.within(self._attempt.timeout.connect)
+        self._opened.append(self._stream.start_tls(ssl_context, server_hostname, in_time))
+        return Stream(self._attempt, self._opened)
 
     def close(self) -> None:
         """Close it."""
@@ -116,12 +102,6 @@ class Stream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info) if info == "ssl_object" else None
 
 
-def _bounded(sock: socket.socket, timeout: float) -> socket.socket:
-    if sock.gettimeout() != timeout:  # to set it is a system call
-        sock.settimeout(timeout)
-    return sock
-
-
 class Backend(httpcore.SyncBackend):
     """Makes the connection of one attempt."""
 
@@ -129,23 +109,16 @@ class Backend(httpcore.SyncBackend):
         self._attempt = attempt
         self._opened: list[httpcore.NetworkStream] = []
 
-    def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, *arguments: Any, **named: Any
-    ) -> httpcore.NetworkStream:
+    def connect_tcp(self, host: str, port: int, *arguments: Any, **named: Any) -> httpcore.NetworkStream:
         """Connect to the first address of `host` that takes it; name resolution is the one thing without a bound."""
         self._attempt.connecting()
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise httpcore.ConnectError(str(error)) from error
-        failure: Exception = httpcore.ConnectError("the name has no address")
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        failure: Exception = OSError("the name has no address")
         for number, (*_, address) in enumerate(found):
-            in_time = self._attempt.within(
-                self._attempt.timeout.connect, httpcore.ConnectTimeout, share=len(found) - number
-            )
+            in_time = self._attempt.within(self._attempt.timeout.connect, share=len(found) - number)
             try:
-                stream = super().connect_tcp(str(address[0]), port, in_time, *arguments, **named)
-                return Stream(self._attempt, stream, self._opened)
+                self._opened.append(super().connect_tcp(str(address[0]), port, **{**named, "timeout": in_time}))
+                return Stream(self._attempt, self._opened)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
@@ -156,132 +129,110 @@ class Backend(httpcore.SyncBackend):
             stream.close()
 
 
-class _Protocol(asyncio.Protocol):
-    """Keeps what has come in also when the connection breaks afterwards: asyncio's own puts the error before it."""
-
-    def __init__(self) -> None:
-        self.transports: list[asyncio.Transport] = []  # with TLS one on the other
-        self.reader = asyncio.StreamReader(FULL)
-        self.may_write = asyncio.Event()
-        self.error = ""
-
-    @property
-    def transport(self) -> asyncio.Transport:
-        return self.transports[-1]
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transports.append(cast(asyncio.Transport, transport))  # by what it does: uvloop's has another ancestor
-        self.reader.set_transport(self.transport)
-        self.may_write.set()
-
-    def data_received(self, data: bytes) -> None:
-        self.reader.feed_data(data)
-
-    def eof_received(self) -> None:  # and asyncio closes the connection: with half of one nothing more is done
-        self.reader.feed_eof()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.error = str(exc or "")  # as text: its frames hold the file
-        self.reader.feed_eof()
-        self.may_write.set()
-
-    def pause_writing(self) -> None:
-        self.may_write.clear()
-
-    def resume_writing(self) -> None:
-        self.may_write.set()
-
-
-class AsyncStream(httpcore.AsyncNetworkStream):
+class AsyncStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     """A connection on asyncio, without another layer; `asyncio.timeout` bounds the whole of an attempt.
 
-    What the server said before it broke the connection is not lost, and a connection that is given up during the TLS
-    handshake is closed.
+    What the server said before it broke the connection is not lost: asyncio's own protocol puts the error before it.
     """
 
-    def __init__(self, attempt: Attempt, protocol: _Protocol, piece: int = PIECE) -> None:
+    def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
-        self._protocol = protocol
-        self._piece = piece
+        self._transports: list[asyncio.Transport] = []  # with TLS one on the other
+        self._reader = asyncio.StreamReader(FULL)
+        self._may_write = asyncio.Event()
+        self._error = ""
+        self._piece = ASYNC_PIECE
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what writes. asyncio calls this and the five below."""
+        self._transports.append(cast(asyncio.Transport, transport))  # by what it does: uvloop's has another ancestor
+        self._reader.set_transport(transport)
+        self._may_write.set()
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what came in, also when the connection breaks afterwards."""
+        self._reader.feed_data(data)
+
+    def eof_received(self) -> None:
+        """Read no more. asyncio closes the connection: with half of one nothing more is done."""
+        self._reader.feed_eof()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Keep the error as text: its frames hold the file."""
+        self._error = str(exc or "")
+        self._reader.feed_eof()
+        self._may_write.set()
+
+    def pause_writing(self) -> None:
+        """Wait."""
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._may_write.set()
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what is there, at most `max_bytes`."""
-        await self.write(b"")
         in_time = self._attempt.reading()
         # What is there already would be read without the loop having its turn: a long response in small pieces must not
         # hold up others, nor outlive the total.
         await asyncio.sleep(0)
-        try:
-            async with asyncio.timeout(in_time):
-                received = await self._protocol.reader.read(min(max_bytes, SLICE))
-        except TimeoutError as error:
-            raise httpcore.ReadTimeout from error
-        if not received and self._protocol.error:
-            raise httpcore.ReadError(self._protocol.error)
-        self._attempt.received(received)
-        return received
+        async with asyncio.timeout(in_time):
+            received = await self._reader.read(min(max_bytes, SLICE))
+        if not received and self._error:
+            raise ConnectionError(self._error)
+        return self._attempt.received(received)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write all that is due."""
-        try:
-            for piece in self._attempt.due(buffer):
-                for start in range(0, len(piece), self._piece):
-                    part = memoryview(piece)[start : start + self._piece]
-                    await self._send(part)
-        except OSError as error:
-            self._attempt.write_failed = True
-            kind = httpcore.WriteTimeout if isinstance(error, TimeoutError) else httpcore.WriteError
-            raise kind(str(error)) from error
+        """Write all of it."""
+        with _writing(self._attempt, buffer):
+            for start in range(0, len(buffer), self._piece):
+                await self._send(memoryview(buffer)[start : start + self._piece])
 
     async def _send(self, data: memoryview) -> None:
         """Return when the system, or a small buffer, has taken it. The time is for any of it to be taken."""
-        transport, may_write = self._protocol.transport, self._protocol.may_write
+        transport = self._transports[-1]
         if not transport.is_closing():
             transport.write(data)
             if len(data) == self._piece:
                 await asyncio.sleep(0)  # a large file is not to hold up others on the loop, least of all with TLS
-            while not may_write.is_set():
+            while not self._may_write.is_set():
                 left = transport.get_write_buffer_size()
                 try:
                     async with asyncio.timeout(self._attempt.timeout.write):
-                        await may_write.wait()
+                        await self._may_write.wait()
                 except TimeoutError:
                     if transport.get_write_buffer_size() >= left:
                         raise
         if transport.is_closing():
-            raise ConnectionError(self._protocol.error or "the connection was closed by the other side")
-
-    async def aclose(self) -> None:
-        """Close it at once: all that matters has been said."""
-        for transport in reversed(self._protocol.transports):
-            # TLS that has ended, and on Python 3.11 TLS in TLS, has nothing left to abort.
-            with suppress(AttributeError):
-                transport.abort()
-        await asyncio.sleep(0)  # asyncio closes the socket in the next turn of the loop
+            raise ConnectionError(self._error or "the connection was closed by the other side")
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
         """Return the connection with TLS on it."""
-        protocol = self._protocol
-        try:
-            async with asyncio.timeout(self._attempt.timeout.connect):
-                secured = await asyncio.get_running_loop().start_tls(
-                    protocol.transport, protocol, ssl_context, server_hostname=server_hostname
-                )
-        except TimeoutError as error:
-            raise httpcore.ConnectTimeout from error
-        except OSError as error:
-            raise httpcore.ConnectError(str(error)) from error
+        async with asyncio.timeout(self._attempt.timeout.connect):
+            secured = await asyncio.get_running_loop().start_tls(
+                self._transports[-1], self, ssl_context, server_hostname=server_hostname
+            )
         if secured is None:
-            raise httpcore.ConnectError("the connection was closed during the TLS handshake")
+            raise ConnectionError("the connection was closed during the TLS handshake")
         secured.set_write_buffer_limits(TLS_PIECE // 2)  # or half a megabyte more counts as written
-        protocol.transports.append(secured)
-        return AsyncStream(self._attempt, protocol, TLS_PIECE)
+        self._transports.append(secured)
+        self._piece = TLS_PIECE
+        return self
+
+    async def aclose(self) -> None:
+        """Close it at once: all that matters has been said."""
+        for transport in reversed(self._transports):
+            # TLS that has ended, and on Python 3.11 TLS in TLS, has nothing left to abort.
+            with suppress(AttributeError):
+                transport.abort()
+        await asyncio.sleep(0)  # asyncio closes the socket in the next turn of the loop
 
     def get_extra_info(self, info: str) -> Any:
         """Tell about TLS. Nobody else gets the socket: what is written past this stream could not be recorded."""
-        return self._protocol.transport.get_extra_info(info) if info == "ssl_object" else None
+        return self._transports[-1].get_extra_info(info) if info == "ssl_object" else None
 
 
 class AsyncBackend(httpcore.AsyncNetworkBackend):
@@ -302,23 +253,18 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
         left = self._attempt.deadline - time.monotonic()
         self._bound.reschedule(loop.time() + left if left < math.inf else None)
         connect = self._attempt.timeout.connect
-        failure: Exception = httpcore.ConnectError("the name has no address")
-        try:
-            async with asyncio.timeout(connect):
-                addresses = await _resolve(host, port)
-            for number, address in enumerate(addresses):
-                in_time = self._attempt.within(connect, httpcore.ConnectTimeout, share=len(addresses) - number)
-                try:
-                    async with asyncio.timeout(in_time):
-                        _, protocol = await loop.create_connection(_Protocol, address, port)
-                    self._opened.append(AsyncStream(self._attempt, protocol))
-                    return self._opened[-1]
-                except OSError as error:
-                    failure = error
-        except OSError as error:
-            failure = error
-        kind = httpcore.ConnectTimeout if isinstance(failure, TimeoutError) else httpcore.ConnectError
-        raise kind(str(failure)) from failure
+        async with asyncio.timeout(connect):
+            addresses = await _resolve(host, port)
+        failure: Exception = OSError("the name has no address")
+        for number, address in enumerate(addresses):
+            try:
+                async with asyncio.timeout(self._attempt.within(connect, share=len(addresses) - number)):
+                    _, stream = await loop.create_connection(partial(AsyncStream, self._attempt), address, port)
+                self._opened.append(stream)
+                return stream
+            except OSError as error:
+                failure = error
+        raise failure
 
     async def aclose(self) -> None:
         """Close what was opened, also what httpcore was given and let go of."""

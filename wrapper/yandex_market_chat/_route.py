@@ -8,10 +8,10 @@ import os
 import re
 import ssl
 import threading
+from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -161,54 +161,40 @@ def _check_verify(verify: object) -> Any:
         return verify
     if not isinstance(verify, str | os.PathLike):
         refuse(f"verify must be True, False, a CA file or an ssl.SSLContext, not {type(verify).__name__}.")
-    path = os.fspath(verify)
-    # Looked at now, loaded when first needed: a wrong path must not wait for the first send to show.
-    problem = None
-    try:
-        if b"-----BEGIN" not in Path(path).read_bytes():
-            problem = "it holds no certificate in PEM form"
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or str(error)
-    if problem:
-        refuse(f"verify names a CA file that cannot be used, {path!r}: {problem}.")
-    return path
+    return _context_for(os.fspath(verify))
 
 
 def _context_for(verify: Any) -> ssl.SSLContext:
     """Return the context for what a client was told to trust. True: $SSL_CERT_FILE or $SSL_CERT_DIR, else certifi."""
     if not isinstance(verify, bool | str):
         return verify  # type: ignore[no-any-return]  # a context of the caller's
-    settings = tuple(os.environ.get(name) for name in ("SSLKEYLOGFILE", "SSL_CERT_FILE", "SSL_CERT_DIR"))
+    settings = [_usable("SSLKEYLOGFILE", partial(open, mode="ab"))]
+    if verify is True:
+        settings += [_usable("SSL_CERT_FILE", open), _usable("SSL_CERT_DIR", os.scandir)]
     try:
         with _lock:
-            if isinstance(verify, str):
-                return _context_of_file(verify, os.stat(verify).st_mtime_ns, settings[0])
-            return _context_of_environment(verify, *settings)
-    except OSError as error:
-        where = _at_fault(verify, *settings)
-        refuse(f"The certificates to trust cannot be loaded ({where}): {error.strerror or error}.")
+            changed = os.stat(verify).st_mtime_ns if isinstance(verify, str) else 0
+            return _make_context(verify, changed, *settings)
+    except (OSError, ValueError) as error:
+        what = f"verify names a CA file that cannot be used, {verify!r}" if isinstance(verify, str) else "SSL_CERT_FILE"
+        refuse(f"The certificates to trust cannot be loaded: {what}: {getattr(error, 'strerror', None) or error}.")
 
 
-def _at_fault(verify: bool | str, log: str | None, file: str | None, folder: str | None) -> str:
+def _usable(variable: str, look: Callable[[str], Any]) -> str | None:
+    value = os.environ.get(variable)
     try:
-        open(log or os.devnull, "ab").close()
-    except OSError:
-        return f"SSLKEYLOGFILE={log!r}"
-    if isinstance(verify, str):
-        return f"verify={verify!r}"
-    return f"SSL_CERT_FILE={file!r}" if file else f"SSL_CERT_DIR={folder!r}" if folder else "certifi's"
+        for path in (value or "").split(os.pathsep) if variable.endswith("DIR") else [value]:
+            if path:
+                look(path).close()
+    except OSError as error:
+        refuse(f"${variable} names {value!r}, which cannot be used: {error.strerror}.")
+    return value
 
 
 @cache
-def _context_of_file(path: str, changed: int, log: str | None) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=path)
-
-
-@cache
-def _context_of_environment(verify: bool, log: str | None, file: str | None, folder: str | None) -> ssl.SSLContext:
-    if verify and file:  # httpx before 0.28 passes over those that are not there
-        os.stat(file)
-    elif verify and folder:
-        for each in folder.split(os.pathsep):
-            os.scandir(each).close()
-    return httpx.create_ssl_context(verify=verify)
+def _make_context(verify: bool | str, changed: int, *settings: str | None) -> ssl.SSLContext:
+    return (
+        ssl.create_default_context(cafile=verify)
+        if isinstance(verify, str)
+        else httpx.create_ssl_context(verify=verify)
+    )

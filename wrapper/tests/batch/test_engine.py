@@ -92,7 +92,7 @@ def test_businesses_side_by_side_and_each_within_its_places(mailing: Mailing) ->
     assert next(file.chat_id for file in mailing.server.received if file.business_id == 1) == 1
 
 
-def test_a_spent_allowance_is_waited_for_and_others_go_on(mailing: Mailing) -> None:
+def test_a_spent_quota_is_waited_for_and_others_go_on(mailing: Mailing) -> None:
     """Nothing is refused: those in flight count as used."""
     mailing.server.clock.set(datetime(2026, 1, 1, 12, 59, 56, tzinfo=UTC))
     mailing.server.limits.enabled = True
@@ -407,7 +407,7 @@ def test_a_report_that_cannot_be(mailing: Mailing, name: str) -> None:
     assert not list(mailing.folder.glob(".*"))
 
 
-def test_a_spent_allowance_is_waited_for_to_its_end() -> None:
+def test_a_spent_quota_is_waited_for_to_its_end() -> None:
     quotas = Quotas()
     quotas.learn(1, Quota(1000, 0, datetime(2026, 1, 1, 13, tzinfo=UTC)), 600.0, 0.0)
     pace = Pace(1, quotas, 4)

@@ -92,11 +92,12 @@ def test_statuses(send: Send, server: MockServer, file: Path) -> None:
     assert (lost.status, lost.out) == (4, "")
     assert "Check the chat before resending." in lost.err
     assert lost.err.count("\n") == 1
-    server.clock.set(datetime(2026, 1, 1, 12, 30, tzinfo=UTC))  # the allowance is renewed in half an hour
+    server.clock.set(datetime(2026, 1, 1, 12, 30, tzinfo=UTC))  # the quota is renewed in half an hour
     spent = send(file, "--json", "--timeout", "20").told
     assert (spent["error"], spent["outcome"]) == ("QuotaExceededError", "not sent")
     assert (spent["status"], spent["retryable"]) == (3, True)
     assert spent["resets_at"]
+    assert spent["message"].endswith("Send it again after 2026-01-01 13:00:00 UTC.")
     nobody = send(file, "--json", "--base-url", "http://127.0.0.1:1", "--timeout", "4").told
     assert (nobody["error"], nobody["status"]) == ("ConnectionFailedError", 3)
 

@@ -11,7 +11,8 @@ from yandex_market_chat.testing import MockServer
 from yandex_market_chat.testing._contract import load_contract
 
 KEY, OTHER = (f"ACMA:{letter * 40}:{letter * 8}" for letter in "ab")
-SCOPES = load_contract().document["components"]["securitySchemes"]
+(SEND,) = [operation for operation in load_contract().operations if operation.id == "sendFileToChat"]
+KEY_SCHEME, BEARER_SCHEME = SEND.schemes
 
 
 def test_revoked(server: MockServer, wire: Any) -> None:
@@ -33,7 +34,7 @@ def test_revoked(server: MockServer, wire: Any) -> None:
     assert KEY not in str(caught.value)
 
 
-@pytest.mark.parametrize("scope", SCOPES["ApiKey"]["x-scopes"])
+@pytest.mark.parametrize("scope", KEY_SCHEME.scopes)
 def test_scopes_of_keys(wire_to: Any, scope: str) -> None:
     with MockServer(api_keys={KEY: ["offers-and-cards", scope], OTHER: ["offers-and-cards"]}) as server:
         wire = wire_to(server)
@@ -50,7 +51,7 @@ def test_scopes_of_keys(wire_to: Any, scope: str) -> None:
 
 
 def test_scopes_of_tokens(wire_to: Any) -> None:
-    (scope,) = SCOPES["OAuth"]["x-scopes"]
+    (scope,) = BEARER_SCHEME.scopes
     with MockServer(oauth_tokens={"good": [scope], "bad": []}) as server:
         wire = wire_to(server)
         for token, status in (("good", 200), ("bad", 403)):

@@ -264,7 +264,7 @@ def test_file(tmp_path: Path, wire_to: Any) -> None:
         (["not-http"], "entry 1: an entry is an object"),
         ([{}], "entry 1: an entry is an object"),
         ([{"status": 200, "delay": 1}], "entry 1: an answer has no field 'delay'"),
-        ([{"colour": 1}], "entry 1: a fault has no field 'colour'"),
+        ([{"mode": 1}], "entry 1: a fault has no field 'mode'"),
         ([{"status": 502}], "entry 1: the contract documents no answer with status 502"),
         ([{"status": "200"}], "entry 1: the status of an answer"),
         ([{"status": 200, "fault": 5}], "entry 1: fault is an object"),

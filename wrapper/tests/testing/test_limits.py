@@ -56,7 +56,7 @@ def test_the_numbers_are_the_contracts(server: MockServer) -> None:
         ({"target": "/nowhere"}, 404, "1000"),
     ],
 )
-def test_every_answer_tells_the_allowance(wire: Any, how: dict[str, Any], status: int, left: str) -> None:
+def test_every_answer_tells_the_quota(wire: Any, how: dict[str, Any], status: int, left: str) -> None:
     answer = wire.send(wire.request(**how))
     assert answer.status == status
     assert told(answer) == ("1000", left, "Thu, 01 Jan 2026 13:00:00 GMT")

@@ -24,30 +24,30 @@ from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MarketChat, Moc
 HALF_PAST = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
 
 
-def send(market_chat: MarketChat, colour: str) -> None:
-    if colour == "sync":
+def send(market_chat: MarketChat, mode: str) -> None:
+    if mode == "sync":
         market_chat.client.send_file(b"x", business_id=1, chat_id=2)
     else:
         asyncio.run(market_chat.async_client.send_file(b"x", business_id=1, chat_id=2))
 
 
-@pytest.mark.parametrize("colour", ["sync", "async"])
-def test_the_hour_passes(market_chat: MarketChat, colour: str) -> None:
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_the_hour_passes(market_chat: MarketChat, mode: str) -> None:
     market_chat.clock.set(HALF_PAST)
     market_chat.limits.enabled = True
     market_chat.limits.spend(1)
     for _ in range(2):
         with pytest.raises(QuotaExceededError):
-            send(market_chat, colour)
+            send(market_chat, mode)
     # The second was refused by what the client knew.
     assert len(market_chat.requests) == 1
     market_chat.clock.move(3600)
-    send(market_chat, colour)
+    send(market_chat, mode)
     market_chat.limits.spend(1)
     with pytest.raises(QuotaExceededError):
-        send(market_chat, colour)
+        send(market_chat, mode)
     market_chat.clock.set(HALF_PAST)
-    send(market_chat, colour)
+    send(market_chat, mode)
     assert len(market_chat.received) == 2
 
 
@@ -84,11 +84,11 @@ def test_silence_outlasts_the_timeouts_of_a_client() -> None:
     assert Fault().hold > 2 * max(Timeout().read, Timeout().total or 0)
 
 
-@pytest.mark.parametrize("colour", ["sync", "async"])
-def test_what_the_test_itself_forbids_is_no_violation(market_chat: MarketChat, colour: str) -> None:
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_what_the_test_itself_forbids_is_no_violation(market_chat: MarketChat, mode: str) -> None:
     market_chat.revoke(market_chat.api_key)
     with pytest.raises(AuthenticationError):
-        send(market_chat, colour)
+        send(market_chat, mode)
     assert market_chat.requests[0].violation is None
     assert market_chat.violations() == ()
 

@@ -6,7 +6,7 @@ Everything comes from the packaged document; nothing of it is repeated here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, Final
@@ -156,7 +156,7 @@ def _operation(document: Mapping[str, Any], path: str, method: str, item: Mappin
             for raw in declared
         ),
         form=_form(document, resolve(node["requestBody"], document)) if "requestBody" in node else None,
-        schemes=_schemes(document, node.get("security", document.get("security", ()))),
+        schemes=tuple(_schemes(document, node)),
         responses={
             int(status): _response(document, int(status), resolve(raw, document))
             for status, raw in node["responses"].items()
@@ -191,15 +191,14 @@ def _form(document: Mapping[str, Any], body: Mapping[str, Any]) -> Form | None:
     return None
 
 
-def _schemes(document: Mapping[str, Any], security: Any) -> tuple[KeyScheme | BearerScheme, ...]:
-    names = [name for alternative in security for name in alternative]
-    declared = (resolve(document["components"]["securitySchemes"][name], document) for name in names)
-    return tuple(
-        KeyScheme(raw["name"], tuple(raw.get("x-scopes", ())))
-        if raw["type"] == "apiKey"
-        else BearerScheme(tuple(raw.get("x-scopes", ())))
-        for raw in declared
-    )
+def _schemes(document: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator[KeyScheme | BearerScheme]:
+    for alternative in node.get("security", document.get("security", ())):
+        for name, scopes in alternative.items():
+            scheme = resolve(document["components"]["securitySchemes"][name], document)
+            if scheme["type"] == "apiKey":
+                yield KeyScheme(scheme["name"], tuple(node.get("x-scopes", ())))
+            else:
+                yield BearerScheme(tuple(scopes))
 
 
 def _response(document: Mapping[str, Any], status: int, node: Mapping[str, Any]) -> Response:

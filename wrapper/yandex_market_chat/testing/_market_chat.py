@@ -17,7 +17,7 @@ _TIMEOUT: Final = Timeout(total=30, write=2, read=2)
 
 
 class MarketChat(MockServer):
-    """The fixture `market_chat`: a running `MockServer` with a client of each colour that is set up for it.
+    """The fixture `market_chat`: a running `MockServer` with a client of each mode that is set up for it.
 
     A valid request gets the documented 200, unless an answer or fault was scripted for it (`script`, `script_for`). The
     test fails if a request broke the contract and nothing was scripted for it, and if something scripted was not used;

@@ -133,7 +133,7 @@ def sync_detailed(
 ]:
     """Send a file to a chat
 
-     Sends one file to the chat with a buyer. Open to sellers of all placement models; not
+     Sends one file to the chat with a buyer. Open to sellers of FBY, FBS, Express and DBS; not
     deprecated.
 
     **There is no idempotency key, and the answer holds no message id.** After a 5xx, a 499, a
@@ -202,7 +202,7 @@ def sync(
 ):
     """Send a file to a chat
 
-     Sends one file to the chat with a buyer. Open to sellers of all placement models; not
+     Sends one file to the chat with a buyer. Open to sellers of FBY, FBS, Express and DBS; not
     deprecated.
 
     **There is no idempotency key, and the answer holds no message id.** After a 5xx, a 499, a
@@ -265,7 +265,7 @@ async def asyncio_detailed(
 ]:
     """Send a file to a chat
 
-     Sends one file to the chat with a buyer. Open to sellers of all placement models; not
+     Sends one file to the chat with a buyer. Open to sellers of FBY, FBS, Express and DBS; not
     deprecated.
 
     **There is no idempotency key, and the answer holds no message id.** After a 5xx, a 499, a
@@ -332,7 +332,7 @@ async def asyncio(
 ):
     """Send a file to a chat
 
-     Sends one file to the chat with a buyer. Open to sellers of all placement models; not
+     Sends one file to the chat with a buyer. Open to sellers of FBY, FBS, Express and DBS; not
     deprecated.
 
     **There is no idempotency key, and the answer holds no message id.** After a 5xx, a 499, a
