@@ -245,7 +245,7 @@ def test_a_fault_of_the_run(cli: Cli, server: MockServer, write: Callable[..., N
     for more in ([], ["--dry-run"]):
         broken = cli(*BATCH, "--json", *more, **certificates)
         assert (broken.status, broken.told["error"]) == (2, "InvalidRequestError")
-            assert "SSL_CERT_FILE" in broken.told["message"]
+        assert "SSL_CERT_FILE" in broken.told["message"]
         assert not (cli.folder / "j.sqlite").exists()
     for chat in range(1, 51):
         server.script_for(chat, Answer(403, b"<html>No</html>", off_contract=True))
