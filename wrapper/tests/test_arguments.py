@@ -70,11 +70,9 @@ BAD_IDS: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("name", ["business_id", "chat_id", "order_id"])
 @pytest.mark.parametrize(("value", "words"), BAD_IDS.values(), ids=BAD_IDS)
 def test_an_id_that_is_none_is_refused(value: Any, words: str, name: str, chat: Chat, server: MockServer) -> None:
-    if value is None and name != "business_id":
-        words = "Pass either chat_id or order_id."  # None says that the other one names the chat
-    else:
-        words = f"{name} {words}"
-    with refused(server, InvalidRequestError, words) as caught:
+    # None says that the other one names the chat.
+    neither = value is None and name != "business_id"
+    with refused(server, InvalidRequestError, "either chat_id or order_id" if neither else f"{name} {words}") as caught:
         chat.send(b"x", **{name: value})
     error = caught.value
     assert error.business_id == (None if name == "business_id" else 1)

@@ -25,10 +25,7 @@ from yandex_market_chat import (
     ServerError,
     WaitTimeoutError,
 )
-from yandex_market_chat._answer import Answer
-from yandex_market_chat._attempt import Failure
 from yandex_market_chat._delivery import deliver
-from yandex_market_chat._quota import Quotas
 from yandex_market_chat._send import Send
 from yandex_market_chat._steps import LONGEST_PAUSE, SEND_FILE, MakeRequest, Pause, Steps, TakeSlot
 

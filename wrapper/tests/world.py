@@ -132,3 +132,67 @@ class World:
             return next(left)
 
         return play
+
+
+class Market:
+    """A chat as Market has it: what was posted, when the history shows it, and how its requests are answered."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.ahead = 0.0
+        """Seconds by which Market's clock is ahead of ours."""
+        self.zone = timezone(timedelta(hours=3))
+        self.limit = 50
+        self.name = "a"
+        """Of a file that is posted without one."""
+        self.script: list[Play] = []
+        """How the next requests for a page are answered; the last one is for all that follow."""
+        self.repeats = False
+        self.posted: list[tuple[float, dict[str, Any]]] = []
+        self.reads: list[float] = []
+        """When a page was asked for."""
+
+    def at(self, moment: float) -> datetime:
+        """Return what Market's clock says at a moment of the world's."""
+        return DATE + timedelta(seconds=moment - START + self.ahead)
+
+    def post(
+        self,
+        name: str | None = None,
+        size: int = 3,
+        *,
+        at: float,
+        shown: float = 0.0,
+        sender: str = "PARTNER",
+        **more: object,
+    ) -> int:
+        """Put a file into the chat; return the message's id."""
+        number = 3001 + len(self.posted)
+        message = {
+            "messageId": number,
+            "createdAt": self.at(at).astimezone(self.zone).isoformat(timespec="seconds"),
+            "sender": sender,
+            "payload": [{"name": name or self.name, "url": "https://market.invalid/file", "size": size}],
+        }
+        self.posted.append((shown, message | more))
+        return number
+
+    def page(self, step: MakeRequest) -> Answer:
+        """Answer a request for a page of the history."""
+        listed = [message for shown, message in self.posted if self.world.now >= shown]
+        first = int(step.page_token or 0)
+        rest = listed[first + self.limit :]
+        paging = {"nextPageToken": str(first + self.limit)} if rest else {}
+        return self.answer({"context": {"type": "ORDER"}, "messages": listed[first:][: self.limit], "paging": paging})
+
+    def answer(self, result: object, status: int = 200) -> Answer:
+        """Return an answer that is dated now."""
+        body = json.dumps({"status": "OK", "result": result}).encode()
+        return answer(status, body, date=self.at(self.world.now))
+
+    def play(self, step: MakeRequest) -> Outcome:
+        """Play what is asked about the history; all of it takes no time."""
+        self.reads.append(self.world.now)
+        if not self.script:
+            return self.page(step)
+        return self.script[0](step) if len(self.script) == 1 and self.repeats else self.script.pop(0)(step)
