@@ -11,7 +11,7 @@ from typing import Any, Self
 import pytest
 
 import yandex_market_chat
-from yandex_market_chat import AsyncChatClient, ChatClient, Quota, SentFile, _delivery
+from yandex_market_chat import AsyncChatClient, ChatClient, Quota, SentFile, _steps
 from yandex_market_chat.testing import MockServer
 
 
@@ -30,7 +30,7 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_delivery, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(_steps, "FIRST_PAUSE", 0.02)
 
 
 @pytest.fixture
@@ -43,6 +43,8 @@ class Chat:
     """A client of either mode, called the same way."""
 
     def __init__(self, mode: str, **arguments: Any) -> None:
+        # What a test sees at the server is what its send does: the history is left to those that are about it.
+        arguments = {"confirm_unknown": 0.0} | arguments
         self.mode = mode
         self.client: Any
         if mode == "sync":
@@ -52,7 +54,7 @@ class Chat:
             self._runner = asyncio.Runner()
 
     def send(self, file: Any, **arguments: Any) -> SentFile:
-        arguments = {"business_id": 1, "chat_id": 2} | arguments
+        arguments = ({"business_id": 1} if "order_id" in arguments else {"business_id": 1, "chat_id": 2}) | arguments
         if self.mode == "sync":
             sent: SentFile = self.client.send_file(file, **arguments)
         else:

@@ -17,6 +17,7 @@ from yandex_market_chat._answer import Answer, error_of, printable, read_errors
 from yandex_market_chat._attempt import Attempt, Failure
 from yandex_market_chat._credentials import Credentials
 from yandex_market_chat._headers import Headers
+from yandex_market_chat._steps import SEND_FILE, MakeRequest
 
 NOT_SENT = "The file was not sent."
 UNKNOWN = "Nobody can know whether the buyer received the file. Check the chat before resending."
@@ -36,7 +37,8 @@ def while_handling(error: Exception, context: Exception) -> Exception:
 
 
 def failure_of(error: Exception, *, started: bool, deadline: float = 1e18, tunnel_response: bytes = b"") -> Failure:
-    with Attempt(Credentials("ACMA:key", None, None, {}), Timeout(), deadline, PEER) as attempt:
+    step = MakeRequest(SEND_FILE, deadline)
+    with Attempt(Credentials("ACMA:key", None, None, {}), PEER, Timeout(), step) as attempt:
         attempt.connect_asked = True
         attempt.request_started = started
         attempt.tunnel_response = tunnel_response

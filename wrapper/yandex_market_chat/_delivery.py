@@ -7,7 +7,7 @@ outcome is looked up in the chat's history: "it is there" proves that the file w
 from datetime import datetime, timedelta
 
 from . import _errors as errors
-from ._answer import Answer, is_sent
+from ._answer import Answer
 from ._claims import Kind
 from ._history import PAGES, comparable, read_page
 from ._quota import Quota
@@ -18,8 +18,8 @@ from ._steps import (
     MakeRequest,
     Rules,
     Steps,
-    Stopped,
     ask,
+    make_request,
     may_repeat,
     open_chat,
     pause_after,
@@ -43,24 +43,23 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps[SentFile]:
     # Time to read the history after a response that did not come.
     reserve = min(3.0, (send.timeout.total or 0.0) / 5) if rules.confirm_unknown else 0.0
     while True:
-        claim = rules.claims.begin(_kind(send))
-        try:
-            step = MakeRequest(SEND_FILE, deadline, reserve)
-            outcome, quota = yield from when_allowed(send, rules, step, resume)
-            send.confirmed = isinstance(outcome, Answer) and is_sent(outcome)
-        finally:
-            rules.claims.end(claim, rules.clock(), confirmed=send.confirmed)
-        final = True
-        if isinstance(outcome, Stopped):
-            last = last or outcome.error
-        elif isinstance(outcome, Answer):
-            if send.confirmed:
-                return _sent(send, quota, trace_id=outcome.headers.get("traceparent"))
-            last, final = refusal_of(outcome, quota, SEND_FILE), False
+        step = MakeRequest(SEND_FILE, deadline, reserve)
+        stopped = yield from when_allowed(send, rules, step, resume)
+        if stopped is not None:
+            last, final = last or stopped, True
         else:
-            last, final = outcome.error, outcome.final
-        send.attempt = None
-        if not isinstance(outcome, Stopped):
+            claim = rules.claims.begin(_kind(send))
+            try:
+                outcome, quota = yield from make_request(send, rules, step)
+            finally:
+                rules.claims.end(claim, rules.clock(), confirmed=send.confirmed)
+            if isinstance(outcome, Answer):
+                if send.confirmed:
+                    return _sent(send, quota, trace_id=outcome.headers.get("traceparent"))
+                last, final = refusal_of(outcome, quota, SEND_FILE), False
+            else:
+                last, final = outcome.error, outcome.final
+            send.attempt = None
             if isinstance(last, errors.NotFoundError):
                 rules.chats.pop((send.business_id, send.order_id or 0), None)
             if isinstance(last, errors.DeliveryUnknownError):

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from . import _errors as errors
-from ._answer import Answer, error_of
+from ._answer import Answer, error_of, is_sent
 from ._attempt import Failure
 from ._claims import Claims
 from ._options import RetryPolicy
@@ -61,12 +61,6 @@ Outcome = Answer | Failure
 Steps = Generator[Step, Outcome | None, T]
 
 
-class Stopped(NamedTuple):
-    """A request that was not begun: its time was up, or its quota is spent."""
-
-    error: errors.ChatError
-
-
 class Rules(NamedTuple):
     """What decides beside what happened. The clocks and the dice are passed in."""
 
@@ -93,36 +87,42 @@ def advance(steps: Steps[T], outcome: Outcome | None) -> Step | T:
         return result
 
 
-def when_allowed(
-    send: Send, rules: Rules, step: MakeRequest, resume: float
-) -> Steps[tuple[Outcome | Stopped, Quota | None]]:
-    """Make one attempt, not before `resume`, when quota and slots of the business allow."""
+def when_allowed(send: Send, rules: Rules, step: MakeRequest, resume: float) -> Steps[errors.ChatError | None]:
+    """Wait until a request may begin, not before `resume`; return why it may not, if its time is up or its quota spent.
+
+    Others learn while this one waits, so what is known of the quota is asked again after each wait.
+    """
     key = (step.operation, send.business_id)
     has_slot = False
-    while True:  # others learn while this one waits, so what is known of the quota is asked again after each wait
+    while True:
         now = rules.clock()
         spent = rules.quotas.spent_for(key, now)
         pause = max(resume - now, spent)
         if spent and (now + pause >= step.deadline or not rules.waits_for_limits):
-            return Stopped(_known_to_be_spent(step.operation, rules.quotas.of(key))), None
+            return _known_to_be_spent(step.operation, rules.quotas.of(key))
         if now + max(pause, 0.0) >= step.deadline:
-            return Stopped(out_of_time("before a request could begin")), None
+            return out_of_time("before a request could begin")
         if pause > 0:
             log_debug(send, "pause of %.3f s", pause, pause=pause)
             yield Pause(pause)
         elif has_slot:
-            break
+            return None
         else:
             yield TakeSlot()
         has_slot = pause <= 0
+
+
+def make_request(send: Send, rules: Rules, step: MakeRequest) -> Steps[tuple[Outcome, Quota | None]]:
+    """Make one request, now."""
     if step.carries_file:
         send.attempts += 1
         send.attempt_began, send.attempt_began_at = rules.clock(), rules.utcnow()
     outcome = yield step
     what = f"attempt {send.attempts}" if step.carries_file else step.operation
     if isinstance(outcome, Answer):
+        send.confirmed = step.carries_file and is_sent(outcome)
         quota, seconds = read_quota(outcome.headers, rules.utcnow)
-        rules.quotas.learn(key, quota, seconds, rules.clock())
+        rules.quotas.learn((step.operation, send.business_id), quota, seconds, rules.clock())
         log_debug(send, "%s: status %d", what, outcome.status_code, status_code=outcome.status_code)
         return outcome, quota
     assert isinstance(outcome, Failure)  # noqa: S101  the driver's part of the bargain
@@ -137,9 +137,10 @@ def ask(
     last: errors.ChatError | None = None
     resume = rules.clock() if resume is None else resume
     for attempts in range(1, rules.retry.attempts + 1):
-        outcome, quota = yield from when_allowed(send, rules, step, resume)
-        if isinstance(outcome, Stopped):
-            return last or outcome.error
+        stopped = yield from when_allowed(send, rules, step, resume)
+        if stopped is not None:
+            return last or stopped
+        outcome, quota = yield from make_request(send, rules, step)
         if isinstance(outcome, Failure):
             last, final = outcome.error, outcome.final
         else:
