@@ -402,7 +402,7 @@ def test_the_type_follows_from_the_extension_and_not_from_the_machine(
         "application/x-own",
         "Text/CSV; charset=utf-8; header=present",
         'text/plain; a="b, c;d\\"e"',
-        "multipart/mixed; boundary=+++",
+        "message/rfc822; x=+++",
         "a/b",
         "image/svg+xml",
     ],

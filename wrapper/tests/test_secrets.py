@@ -177,7 +177,7 @@ def test_a_credential_stands_in_its_header_and_nowhere_else(
 @pytest.mark.parametrize("when", ["new", "used", "closed"])
 def test_a_client_shows_no_secret(connect: Callable[..., Chat], server: MockServer, credential: str, when: str) -> None:
     with Proxy() as proxy:
-        chat = connect(**credentials_of(credential), proxy=f"http://{IN_URL}@{proxy.address}", keep_alive=True)
+        chat = connect(**credentials_of(credential), proxy=f"http://{IN_URL}@{proxy.address}")
         if when != "new":
             chat.send(b"content")
         if when == "closed":
@@ -560,7 +560,7 @@ def test_an_interrupt_out_of_on_progress_tells_nothing(server: MockServer, crede
 
 
 @pytest.mark.parametrize(
-    "function", ["BaseClient._request", "Request.__init__", "Connection.send", "HTTPConnection.handle_request"]
+    "function", ["BaseClient._new_attempt", "Request.__init__", "Connection.send", "HTTPConnection.handle_request"]
 )
 def test_an_interrupt_while_the_key_is_in_somebodys_hands_tells_nothing(server: MockServer, function: str) -> None:
     def interrupt(frame: FrameType, event: str, argument: object) -> None:
