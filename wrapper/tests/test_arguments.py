@@ -147,7 +147,7 @@ AROUND = {
     "line break": "{}\n",
     "Windows": "\ufeff{}\r\n",
     "blanks": " \t{} \n \n",
-    "mark behind blanks": " \ufeff {}\xa0",
+    "mark behind blanks": " \ufeff {}\xa0\u200b",
 }
 
 

@@ -11,7 +11,7 @@ import httpx
 from ._options import refuse
 
 API_KEY_VARIABLE = "YANDEX_MARKET_API_KEY"
-_AROUND = "\ufeff \t\r\n\xa0"
+_AROUND = "\ufeff\u200b\xa0 \t\r\n"
 """What editors, shells and web pages leave around a key: a byte order mark, blanks, line breaks."""
 # A shorter one (a proxy's password can be anything) would stand in texts by chance.
 SHORTEST_SECRET = 6
