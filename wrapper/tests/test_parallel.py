@@ -170,7 +170,7 @@ def test_slots_are_given_in_the_order_of_asking(connect: Callable[..., Chat], se
 def test_a_timeout_while_waiting_frees_its_place_in_the_line(connect: Callable[..., Chat], server: MockServer) -> None:
     chat = connect(max_parallel=1)
     with held(chat):
-        with pytest.raises(WaitTimeoutError, match="others of this business") as caught:
+        with pytest.raises(WaitTimeoutError, match="before a request could begin") as caught:
             chat.send(b"too late", timeout=0.05)
         assert caught.value.attempts == 0
         assert waiting(chat.client) == 0
