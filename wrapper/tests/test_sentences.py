@@ -190,7 +190,9 @@ def test_what_comes_from_elsewhere_is_one_short_line(text: str, shown: str) -> N
 
 
 def test_a_2xx_after_a_failed_write_is_a_lost_connection() -> None:
-    attempt = Attempt(Credentials("ACMA:key", None, None, {}), Timeout(), time.monotonic() + 5, PEER)
+    attempt = Attempt(
+        Credentials("ACMA:key", None, None, {}), PEER, Timeout(), MakeRequest(SEND_FILE, time.monotonic() + 5)
+    )
     attempt.connect_asked = attempt.request_started = attempt.write_failed = True
     attempt._status = 200
     assert "before the whole of it could be written" in str(attempt.outcome().error)  # type: ignore[union-attr]
