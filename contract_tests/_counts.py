@@ -70,9 +70,8 @@ def complaints(seen: Counter[tuple[str, ...]]) -> list[str]:
             if not could:
                 found.append(f"no {validity} case was driven through the {kind} client")
             elif could_not > most * (could + could_not):
-                found.append(
-                    f"{could_not} of {could + could_not} {validity} cases could not be put to the {kind} client"
-                )
+                total = could + could_not
+                found.append(f"{could_not} of {total} {validity} cases could not be expressed by the {kind} client")
     return found
 
 

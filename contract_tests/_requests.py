@@ -7,7 +7,7 @@ documentation of the API say. Each entry changes one thing of a request that is 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 PATH = "/v2/businesses/12345/chats/file/send"
 TARGET = f"{PATH}?chatId=67890"
@@ -26,13 +26,15 @@ class RawRequest(NamedTuple):
     body: bytes | None = None
     without: tuple[str, ...] = ()
     version: str = "HTTP/1.1"
+    operation: str = "sendFileToChat"
 
     def encode(self, host: str, key: str, token: str) -> bytes:
         body = form() if self.body is None else self.body
+        form_type = f"multipart/form-data; boundary={BOUNDARY}"
         usual = {
             "Host": host,
             "Api-Key": key,
-            "Content-Type": f"multipart/form-data; boundary={BOUNDARY}",
+            "Content-Type": form_type if self.operation == "sendFileToChat" else "application/json",
             "Content-Length": str(len(body)),
             "Connection": "close",
         }
@@ -107,9 +109,14 @@ def valid() -> Iterator[RawRequest]:
         "content that looks like the boundary", 200, body=form(b"\r\n--" + BOUNDARY[:-1].encode() + b"\r\n")
     )
     yield RawRequest("HTTP/1.0", 200, version="HTTP/1.0")
+    yield RawRequest("something before", 200, body=b"preamble\r\n" + form())
+    yield RawRequest("something behind", 200, body=form() + b"epilogue")
+    yield RawRequest("filename*", 200, body=form(disposition="form-data; name=\"file\"; filename*=UTF-8''a.pdf"))
+    yield from _valid_json()
 
 
 def broken() -> Iterator[RawRequest]:
+    yield from _broken_json()
     yield RawRequest("root", 404, target="/")
     yield RawRequest("without the version", 404, target=TARGET.removeprefix("/v2"))
     yield RawRequest("next version", 404, target=TARGET.replace("/v2", "/v3"))
@@ -180,14 +187,11 @@ def broken() -> Iterator[RawRequest]:
     yield RawRequest("the bare file", 400, body=CONTENT)
     yield RawRequest("no end", 400, body=form(end=""))
     yield RawRequest("line feeds only", 400, body=form().replace(b"\r\n", b"\n"))
-    yield RawRequest("something before", 400, body=b"preamble\r\n" + form())
-    yield RawRequest("something behind", 400, body=form() + b"epilogue")
     yield RawRequest("no disposition", 400, body=form().replace(b"Content-Disposition", b"X-Disposition"))
     yield RawRequest("attachment", 400, body=form(disposition='attachment; name="file"'))
     yield RawRequest("part without a name", 400, body=form(disposition='form-data; filename="a.pdf"'))
     yield RawRequest("part of another name", 400, body=form(disposition='form-data; name="document"; filename="a.pdf"'))
     yield RawRequest("part in capitals", 400, body=form(disposition='form-data; name="File"; filename="a.pdf"'))
-    yield RawRequest("filename*", 400, body=form(disposition="form-data; name=\"file\"; filename*=UTF-8''a.pdf"))
     yield RawRequest("bare quote in the name", 400, body=form(disposition='form-data; name="file"; filename="a"b.pdf"'))
     yield RawRequest("name not in UTF-8", 400, body=form().replace(b"a.pdf", b"\xff.pdf"))
     yield RawRequest("type that is none", 400, body=form(kind="pdf"))
@@ -203,3 +207,74 @@ def broken() -> Iterator[RawRequest]:
     yield RawRequest(
         "unknown coding of the transfer", 400, headers=(("Transfer-Encoding", "gzip"),), without=("Content-Length",)
     )
+
+
+#: A usual request of each operation whose body is JSON: its path, its query and the body.
+_JSON = {
+    "createChat": ("/v2/businesses/12345/chats/new", "", '{"context": {"type": "ORDER", "id": 5436217}}'),
+    "getChatHistory": ("/v2/businesses/12345/chats/history", "chatId=67890", "{}"),
+}
+
+
+def _json(operation: str, name: str, status: int, body: str | bytes | None = None, **changes: Any) -> RawRequest:
+    path, query, usual = _JSON[operation]
+    target = changes.pop("target", f"{path}?{query}" if query else path)
+    body = usual if body is None else body
+    body = body.encode() if isinstance(body, str) else body
+    return RawRequest(f"{operation}: {name}", status, target=target, body=body, operation=operation, **changes)
+
+
+def _history(query: str) -> str:
+    return f"{_JSON['getChatHistory'][0]}?{query}"
+
+
+def _context(text: str) -> str:
+    return f'{{"context": {text}}}'
+
+
+def _valid_json() -> Iterator[RawRequest]:
+    for operation in _JSON:
+        yield _json(operation, "plain", 200)
+        for kind in ("application/json; charset=utf-8", "Application/JSON"):
+            yield _json(operation, f"type {kind}", 200, headers=(("Content-Type", kind),))
+        yield _json(operation, "blanks around it", 200, f" \r\n{_JSON[operation][2]}\t\n")
+        yield _json(operation, "token", 200, headers=(("Authorization", "Bearer {token}"),), without=("Api-Key",))
+    yield _json("createChat", "return", 200, _context('{"type": "RETURN", "id": 1}'))
+    yield _json("createChat", "greatest id", 200, _context(f'{{"type": "ORDER", "id": {2**63 - 1}}}'))
+    yield _json("createChat", "a field nobody knows", 200, _context('{"type": "ORDER", "id": 1, "x": null}'))
+    yield _json("getChatHistory", "from a message", 200, '{"messageIdFrom": 1}')
+    yield _json("getChatHistory", "a field nobody knows", 200, '{"x": 1}')
+    for limit in ("1", "100"):
+        yield _json("getChatHistory", f"limit {limit}", 200, target=_history(f"chatId=67890&limit={limit}"))
+    yield _json("getChatHistory", "parameters the other way round", 200, target=_history("limit=5&chatId=67890"))
+
+
+def _broken_json() -> Iterator[RawRequest]:
+    for operation in _JSON:
+        for name, body in {
+            "no body": "", "cut short": "{", "no quotes": "{a: 1}", "list": "[]", "list of pairs": '[["a", 1]]',
+            "text": '"a"',
+            "null": "null", "number": "1", "something behind": _JSON[operation][2] + "}", "NaN": '{"a": NaN}',
+            "not in UTF-8": b'{"a": "\xff"}', "form": "context=1",
+        }.items():  # fmt: skip
+            yield _json(operation, name, 400, body)
+        yield _json(operation, "no type", 400, without=("Content-Type",))
+        for kind in ("text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "text/json"):
+            yield _json(operation, f"type {kind}", 415, headers=(("Content-Type", kind),))
+        yield _json(operation, "GET", 405, method="GET")
+        yield _json(operation, "no key", 401, without=("Api-Key",))
+        yield _json(operation, "wrong key", 401, headers=(("Api-Key", "wrong"),))
+        business = _JSON[operation][0].replace("12345", "0")
+        yield _json(operation, "business 0", 400, target=f"{business}?chatId=67890")
+    for text in ("null", "1", '"ORDER"', "[]", "{}", '{"type": "ORDER"}', '{"id": 1}'):
+        yield _json("createChat", f"context {text}", 400, _context(text))
+    for kind in ("null", '"order"', '"DIRECT"', '"ORDER "', "1", '["ORDER"]'):
+        yield _json("createChat", f"type {kind}", 400, _context(f'{{"type": {kind}, "id": 1}}'))
+    for number in ("0", "-1", str(2**63), '"5"', "1.5", "true", "null", "[1]"):
+        yield _json("createChat", f"id {number[:12]}", 400, _context(f'{{"type": "ORDER", "id": {number}}}'))
+        yield _json("getChatHistory", f"from {number[:12]}", 400, f'{{"messageIdFrom": {number}}}')
+    yield _json("getChatHistory", "no chat", 400, target=_history("limit=1"))
+    for limit in ("0", "101", "-1", "1.5", "", "five", "+5", "05", "true"):
+        yield _json("getChatHistory", f"limit {limit!r}", 400, target=_history(f"chatId=67890&limit={limit}"))
+    yield _json("getChatHistory", "two limits", 400, target=_history("chatId=67890&limit=1&limit=1"))
+    yield _json("getChatHistory", "a token made up", 400, target=_history("chatId=67890&pageToken=x"))

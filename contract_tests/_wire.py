@@ -58,8 +58,10 @@ def check_arrival(act: Act, sent_name: str) -> None:
     (file,) = act.files
     assert call.content is not None
     assert (file.size, file.sha256) == (len(call.content), hashlib.sha256(call.content).hexdigest())
-    # `%22` is the one sequence that HTML's way of writing a quote cannot tell from the real thing.
-    assert file.name == sent_name.replace("%22", '"')
+    # HTML's way of writing a quote and the ends of lines cannot tell these three from the real thing; and httpx doubles
+    # a backslash, which in HTML's way stands for itself.
+    meant = sent_name.replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
+    assert file.name == meant.replace("\\", "\\\\")
     assert file.content_type == call.content_type
     assert {"businessId": file.business_id, "chatId": file.chat_id} == call.values
 

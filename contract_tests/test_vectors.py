@@ -1,4 +1,4 @@
-"""The vectors, put to the mock server, the generated client and the wrapper: this call, these bytes, this meaning."""
+"""The vectors, run against mock server, generated client and wrapper: this call, these bytes, this meaning."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def test_the_generated_client_makes_this_of_the_answer(stage: Stage, vector: dic
 def test_the_wrapper_makes_this_of_the_answer(stage: Stage, vector: dict[str, Any], entrance: str) -> None:
     _counts.part("vectors: answers, wrapper")
     act = stage.act(entrance, call_of(first_call_of(vector["operation"])), answer_of(vector))
-    stage.renew()  # a spent allowance is remembered by the client that was told
+    stage.renew()  # a spent quota is remembered by the client that was told
     assert len(act.requests) == 1
     if vector["outcome"]["wrapper"] == "sent":
         assert type(act.outcome.get()) is SentFile

@@ -41,7 +41,8 @@ def parts_of(request: ReceivedRequest) -> list[Part]:
         found = {name.lower(): text for name, text in headers}
         kind, options = parse_options_header(found["content-disposition"].encode())
         assert kind == b"form-data"
-        filename = options[b"filename"].decode().replace("%22", '"')
+        written = options[b"filename"].decode()
+        filename = written.replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
         parts.append(
             Part(options[b"name"].decode(), filename, found.get("content-type"), tuple(headers), bytes(content))
         )

@@ -45,6 +45,17 @@ def test_sent(send: Send, server: MockServer, file: Path) -> None:
     assert (received.name, received.content, received.content_type) == ("счёт.pdf", b"%PDF-1.7", "application/pdf")
 
 
+def test_of_a_path_the_folders_stay_here_and_a_given_name_arrives_whole(
+    send: Send, server: MockServer, file: Path
+) -> None:
+    below = file.parent / "below" / file.name
+    below.parent.mkdir()
+    below.write_bytes(b"x")
+    for arguments in ((f"below/{file.name}",), (file, "--name", "УПД № 7/26.pdf")):
+        assert send(*arguments).status == 0
+    assert [received.name for received in server.received] == ["счёт.pdf", "УПД № 7_26.pdf"]
+
+
 def test_sent_as_json(send: Send, server: MockServer, file: Path) -> None:
     server.limits.enabled = True
     told = send(file, "--json", "--name", "a.bin", "--content-type", "image/png").told
@@ -112,13 +123,14 @@ def test_statuses(send: Send, server: MockServer, file: Path) -> None:
         (["file", "--business-id", str(2**63)], "no id"),
         (["file", "--timeout", "0"], "--timeout"),
         (["file", "--timeout", "nan"], "number of seconds"),
-        (["file", "--content-type", "pdf"], "content_type"),
+        (["file", "--content-type", "pdf"], "content type"),
         (["file", "--base-url", "ftp://x"], "base_url"),
         (["file", "--api-key", "ACMA:x"], "--api-key"),
         (["file", "--api-key-file", "missing"], "cannot be read"),
         (["file", "--api-key-file", "file"], "printable ASCII"),
         (["file", "--api-key-file", "empty"], "is empty"),
         (["file", "--api-key-file", "lines"], "more than one line"),
+        (["file", "--api-key-file", "utf-16"], "--api-key-file 'utf-16' is UTF-16"),
         ([], "FILE"),
     ],
 )
@@ -136,6 +148,7 @@ def test_wrong_use(
     (tmp_path / "file").write_text("S3cr3t with blanks")
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "lines").write_text("S3cr3t\nS3cr3t\n")
+    (tmp_path / "utf-16").write_text("S3cr3t\n", encoding="utf-16")
     status = run(["send", "--json", "--base-url", server.base_url, "--business-id", "1", "--chat-id", "2", *arguments])
     done = Done(status, *capsys.readouterr())
     assert (done.status, done.told["outcome"]) == (2, "wrong use")

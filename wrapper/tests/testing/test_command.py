@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -73,9 +75,76 @@ def test_serves_until_it_is_told_to_stop(start: Start, wire_to: Any, tmp_path: P
     assert "POST /v2/businesses/12345/chats/file/send?chatId=67890 -> 502; 'invoice.pdf' 8 B; body " in first
     assert wire.send(wire.request(body=wire.form(name="счёт.pdf"))).status in (200, 502)
     process.send_signal(number)
-    out, err = process.communicate(timeout=5)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert told.api_key not in first + out
+
+
+def test_nobody_reads_its_lines(start: Start, wire_to: Any) -> None:
+    process = start()
+    wire = wire_to(Told(process))
+    long_name = wire.request(body=wire.form(name="n" * 10_000))
+    # Far more than a pipe holds.
+    connection = wire.connect()
+    for _ in range(200):
+        connection.sendall(long_name)
+        assert wire.read(connection).status == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+
+
+def test_its_reader_has_gone(start: Start, wire_to: Any) -> None:
+    process = start()
+    wire = wire_to(Told(process))
+    assert process.stdout
+    process.stdout.close()
+    for _ in range(5):
+        assert wire.send(wire.request()).status == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    assert process.stderr
+    assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("output", [">&-", "> /dev/full", ">&- 2>&-"])
+def test_no_output_at_all(wire_to: Any, output: str) -> None:
+    if output.endswith("full") and not Path("/dev/full").exists():
+        pytest.skip("this system has no full device")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    told = SimpleNamespace(base_url=f"http://127.0.0.1:{port}", api_key=f"ACMA:{'k' * 40}:{'k' * 8}")
+    command = f"exec {sys.executable} -m yandex_market_chat.testing --port {port} --api-key {told.api_key} {output}"
+    with subprocess.Popen(["/bin/sh", "-c", command], stderr=subprocess.PIPE) as process:
+        try:
+            wire = wire_to(told)
+            wait_for(port)
+            for _ in range(5):
+                assert wire.send(wire.request()).status == 200
+        finally:
+            process.terminate()
+        assert process.stderr
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def wait_for(port: int) -> None:
+    """Wait until somebody listens there: a start takes long on a busy machine."""
+    end = time.monotonic() + 60
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_strict(start: Start, wire_to: Any) -> None:
+    starred = {
+        "body": b"--5cd1a7\r\nContent-Disposition: form-data; name=file; filename*=utf-8''a\r\n\r\nx\r\n--5cd1a7--"
+    }
+    for arguments, status in (((), 200), (("--strict",), 400)):
+        wire = wire_to(Told(start(*arguments)))
+        assert wire.send(wire.request(**starred)).status == status
 
 
 def test_limits(start: Start, wire_to: Any) -> None:
@@ -124,7 +193,7 @@ def test_help(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert json.loads(example) == json.loads(in_readme)
     file = tmp_path / "scenario.json"
     file.write_text(example)
-    assert len(MockServer(scenario=file).script_left) == 4
+    assert len(MockServer(scenario=file).script_left) == 5
 
 
 def test_the_readme_names_the_scenarios() -> None:
@@ -137,7 +206,7 @@ def test_the_readme_names_the_scenarios() -> None:
 
 def fails(process: subprocess.Popen[str]) -> str:
     """The one sentence of the output, and nothing else."""
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (2, "")
     assert err.count("\n") == 1
     return err

@@ -21,7 +21,15 @@ def body(disposition: str, content: bytes = b"x", headers: str = "") -> bytes:
         ('"📎.png"', "📎.png"),
         ('"a%22b.pdf"', 'a"b.pdf'),
         (r'"a\"b.pdf"', 'a"b.pdf'),
-        (r'"a\\b.pdf"', r"a\b.pdf"),
+        (r'"a\\b.txt"', r"a\\b.txt"),  # as browsers and node write it: two backslashes are two
+        (r'"a\b.txt"', r"a\b.txt"),
+        (r'"\"', "\\"),
+        (r'"a\\"', r"a\\"),
+        (r'"a\\\"b.pdf"', r"a\"b.pdf"),  # as Go writes it, and curl long ago
+        (r'"\"a\b\\c\""', r'"a\b\c"'),
+        ('"a%0D%0Ab.pdf"', "a\r\nb.pdf"),
+        ('"a%0Ab%0Dc%22"', 'a\nb\rc"'),
+        ('"%0d%0a%2522%5C%00"', "%0d%0a%2522%5C%00"),
         (r'"C:\new\table.csv"', r"C:\new\table.csv"),
         ('"a;b=c, d.pdf"', "a;b=c, d.pdf"),
         ('"100%.pdf"', "100%.pdf"),
@@ -32,6 +40,20 @@ def body(disposition: str, content: bytes = b"x", headers: str = "") -> bytes:
 def test_file_names(written: str, meant: str) -> None:
     (part,) = parse_multipart(body(f'form-data; name="file"; filename={written}'), b"b")
     assert part.filename == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "filename"),
+    [
+        (r'name="\"; filename="a.pdf"', "\\", "a.pdf"),
+        (r'name="file"; filename="a\"; x="y\"', "file", "a\\"),
+        (r'name="a\"; filename=\"b"', 'a"; filename="b', None),
+        ('name={file}; filename="a"', "{file}", "a"),
+    ],
+)
+def test_where_a_quote_ends(written: str, name: str, filename: str | None) -> None:
+    (part,) = parse_multipart(body(f"form-data; {written}"), b"b")
+    assert (part.name, part.filename) == (name, filename)
 
 
 def test_parts_in_order_with_their_headers() -> None:

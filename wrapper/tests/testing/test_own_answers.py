@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import sys
 from collections.abc import Iterator
@@ -16,22 +17,35 @@ from openapi_schema_validator import OAS30Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from yandex_market_chat.testing import MockServer, _check, _connection, _service
+from yandex_market_chat.testing import MockServer, _body, _check, _connection, _service
 from yandex_market_chat.testing._contract import load_contract
 
 from .test_requests import BROKEN, VALID
 
 DOCUMENT = load_contract().document
-(RESPONSES,) = [node["responses"] for item in DOCUMENT["paths"].values() for node in item.values()]
 #: Declared on no operation; the documentation names them for the API as a whole, with the body of all errors.
 IN_WORDS = {405, 415}
-DECLARED = {int(status): response for status, response in RESPONSES.items()} | dict.fromkeys(IN_WORDS, RESPONSES["400"])
+
+
+def followed(node: dict[str, Any]) -> dict[str, Any]:
+    """What a node of the document stands for."""
+    while "$ref" in node:
+        node = functools.reduce(lambda at, name: at[name], node["$ref"].lstrip("#/").split("/"), DOCUMENT)
+    return node
+
+
+DECLARED = {
+    operation["operationId"]: {int(status): followed(response) for status, response in operation["responses"].items()}
+    | dict.fromkeys(IN_WORDS, followed(operation["responses"]["400"]))
+    for item in DOCUMENT["paths"].values()
+    for operation in item.values()
+}
 REGISTRY = Registry().with_resource("urn:contract", DRAFT202012.create_resource(DOCUMENT))
 
 
-def breaches(answer: Any) -> Iterator[str]:
+def breaches(answer: Any, operation: str = "sendFileToChat") -> Iterator[str]:
     """Say everything about an answer that its declaration does not allow."""
-    response = DECLARED.get(answer.status)
+    response = DECLARED[operation].get(answer.status)
     if response is None:
         yield f"{answer.status} is not documented"
         return
@@ -40,7 +54,7 @@ def breaches(answer: Any) -> Iterator[str]:
         yield f"Content-Type {answer.headers['Content-Type']}"
     yield from complaints(content["schema"], json.loads(answer.content))
     for name, reference in response["headers"].items():
-        header = DOCUMENT["components"]["headers"][reference["$ref"].rpartition("/")[2]]
+        header = followed(reference)
         (value,) = answer.headers.get_all(name)
         yield from complaints(header["schema"], int(value) if header["schema"]["type"] == "integer" else value)
         if name.endswith("Until"):
@@ -71,7 +85,7 @@ def places_of_refusals() -> dict[tuple[str, int], range]:
     """Where refusals can be made: each call, with the lines that it covers."""
     return {
         (module.__name__, node.lineno): range(node.lineno, (node.end_lineno or node.lineno) + 1)
-        for module in (_check, _connection, _service)
+        for module in (_body, _check, _connection, _service)
         for node in ast.walk(ast.parse(getsource(module)))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Refusal"
     }
@@ -86,6 +100,7 @@ def test_all_of_them(wire_to: Any, raised: set[tuple[str, int]], until: Any) -> 
         oauth_tokens={"good": ["market:partner-api"], "revoked": ["market:partner-api"], "scopeless": []},
         businesses={1, 12345, 2**63 - 1},
         chats={1, 2, 67890, 2**63 - 1},
+        orders={1},
     ) as server:
         server.clock.set(datetime(2026, 1, 1, 12, 30, tzinfo=UTC))
         server.revoke(keys[2])
@@ -100,6 +115,20 @@ def test_all_of_them(wire_to: Any, raised: set[tuple[str, int]], until: Any) -> 
             answer = wire.send(request)
             statuses.add(answer.status)
             assert list(breaches(answer)) == [], server.requests[-1]
+        more = [
+            ("createChat", wire.json("/v2/businesses/1/chats/new", {"context": {"type": "ORDER", "id": order}}))
+            for order in (1, 1, 9)
+        ]
+        server.chats.post(1, 2, "x" * 1000, files=[("", 0), ("a" * 300, 2**31 - 1)], sender="SOMEBODY")
+        history = "/v2/businesses/1/chats/history?chatId=2"
+        more += [
+            ("getChatHistory", wire.json(history + query, body))
+            for query in ("", "&limit=1", "&pageToken=x")
+            for body in ({}, {"messageIdFrom": 1}, [], b"x", b" " * 600_000)
+        ]
+        for operation, request in more:
+            answer = wire.send(request)
+            assert list(breaches(answer, operation)) == [], server.requests[-1]
         cut = wire.connect()
         cut.sendall(wire.request()[:-20])
         cut.shutdown(1)
@@ -113,7 +142,9 @@ def test_all_of_them(wire_to: Any, raised: set[tuple[str, int]], until: Any) -> 
         resource = wire.send(wire.request())
         assert [list(breaches(answer)) for answer in (parallel, resource)] == [[], []]
         statuses |= {parallel.status, resource.status}
-    assert statuses == set(DECLARED) - {500}, "a 500 is scripted only: the server has no errors of its own"
+    assert statuses == set(DECLARED["sendFileToChat"]) - {500}, (
+        "a 500 is scripted only: the server has no errors of its own"
+    )
     possible = places_of_refusals()
     reached = {
         place for place, lines in possible.items() for name, line in raised if name == place[0] and line in lines
@@ -122,7 +153,7 @@ def test_all_of_them(wire_to: Any, raised: set[tuple[str, int]], until: Any) -> 
 
 
 def test_the_validator_would_notice() -> None:
-    schema = RESPONSES["400"]["content"]["application/json"]["schema"]
+    schema = DECLARED["sendFileToChat"][400]["content"]["application/json"]["schema"]
     assert complaints(schema, {"status": "ERROR", "errors": None}) == []
     for wrong in ({}, {"status": "no"}, {"status": "ERROR", "errors": []}, {"status": "ERROR", "errors": [{}]}):
         assert complaints(schema, wrong)

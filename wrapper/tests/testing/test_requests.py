@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from yandex_market_chat.testing import MockServer
+from yandex_market_chat.testing import Answer, MockServer
+
+from .conftest import form
 
 LIMIT = 5 * 1024 * 1024
 TO = "/v2/businesses/{}/chats/file/send?chatId={}"
@@ -15,10 +17,17 @@ TYPE = "multipart/form-data; boundary="
 KEY_40, KEY_8 = "k" * 40, "q" * 8
 FILE = 'form-data; name="file"; filename="a.pdf"'
 ENDS = b"--5cd1a7--\r\n"
+LENGTH = str(len(form()))
 
 
 def one(wire: Any, *parts: bytes) -> bytes:
     return b"".join(parts) + ENDS
+
+
+def encoded(wire: Any, encoding: str) -> bytes:
+    return bytes(
+        wire.form().replace(b"Content-Type", f"Content-Transfer-Encoding: {encoding}\r\nContent-Type".encode())
+    )
 
 
 VALID = {
@@ -43,6 +52,37 @@ VALID = {
     "no final CRLF": lambda w: w.request(body=w.form()[:-2]),
     "one byte": lambda w: w.request(body=w.form(b"x")),
     "limit": lambda w: w.request(body=w.form(b"x" * LIMIT)),
+    "preamble": lambda w: w.request(body=b"This is a form.\r\n\r\n--\r\n" + w.form()),
+    "empty preamble": lambda w: w.request(body=b"\r\n" + w.form()),
+    "epilogue": lambda w: w.request(body=w.form() + b"The end, --5cd1a7 and all\r\n--5cd1a7\r\n"),
+    "empty epilogue": lambda w: w.request(body=w.form() + b"\r\n"),
+    "semicolon at the end": lambda w: w.request(Content_Type=f"{TYPE}5cd1a7;"),
+    "semicolons everywhere": lambda w: w.request(Content_Type="multipart/form-data;; ;boundary=5cd1a7 ;\t; "),
+    "further parameter": lambda w: w.request(Content_Type='multipart/form-data; charset="utf-8;"; boundary=5cd1a7'),
+    "escaped boundary": lambda w: w.request(Content_Type=f'{TYPE}"5\\c\\d1a7"'),
+    "boundary with a blank": lambda w: w.request(body=w.form(boundary="a b=c"), Content_Type=f'{TYPE}"a b=c"'),
+    "semicolon in the part": lambda w: w.request(body=one(w, w.part(b"x", f"{FILE};"))),
+    "blanks in the part": lambda w: w.request(body=one(w, w.part(b"x", 'form-data ;  name = "file"'))),
+    "part in capitals": lambda w: w.request(body=one(w, w.part(b"x", 'FORM-DATA; NAME="file"; FileName="a"'))),
+    "folded header": lambda w: w.request(body=one(w, w.part(b"x", 'form-data; name="file";\r\n\tfilename="a.pdf"'))),
+    "filename* behind": lambda w: w.request(body=one(w, w.part(b"x", f"{FILE}; filename*=utf-8''a.pdf"))),
+    "filename* before": lambda w: w.request(
+        body=one(w, w.part(b"x", "form-data; name=file; filename*=utf-8''%D1%91.pdf; filename=a.pdf"))
+    ),
+    "filename* first": lambda w: w.request(
+        body=one(w, w.part(b"x", "form-data; filename*=UTF-8'ru'a.pdf; filename=a.pdf; name=file"))
+    ),
+    "filename* alone": lambda w: w.request(body=one(w, w.part(b"x", "form-data; name=file; filename*=utf-8''a"))),
+    "filename* in pieces": lambda w: w.request(
+        body=one(w, w.part(b"x", "form-data; name=file; filename*0=a; filename*1=b"))
+    ),
+    "7bit": lambda w: w.request(body=encoded(w, "7bit")),
+    "8BIT": lambda w: w.request(body=encoded(w, "8BIT")),
+    "binary": lambda w: w.request(body=encoded(w, "Binary ")),
+    "further header of a part": lambda w: w.request(
+        body=w.form().replace(b"Content-Type", b"Content-Length: 8\r\nContent-Type")
+    ),
+    "archived page": lambda w: w.request(body=one(w, w.part(b"x", FILE, content_type="multipart/related"))),
     "almost boundaries": lambda w: w.request(body=w.form(b"\r\n--5cd1a\r\n--\r\n\r\n5cd1a7--")),
     "every byte": lambda w: w.request(body=w.form(bytes(range(256)))),
 }
@@ -113,12 +153,23 @@ BROKEN = {
     "boundary of 71": (400, "1 to 70", lambda w: w.request(Content_Type=TYPE + "b" * 71)),
     "boundary with brackets": (400, "1 to 70", lambda w: w.request(Content_Type=f'{TYPE}"[x]"')),
     "broken parameter": (400, "not of the form", lambda w: w.request(Content_Type=f"{TYPE}5cd1a7; x")),
-    "no body": (400, "does not begin", lambda w: w.request(body=b"")),
-    "other boundary": (400, "does not begin", lambda w: w.request(body=w.form(boundary="other"))),
-    "preamble": (400, "does not begin", lambda w: w.request(body=b"\r\n" + w.form())),
+    "no body": (400, "no line of the body", lambda w: w.request(body=b"")),
+    "other boundary": (400, "no line of the body", lambda w: w.request(body=w.form(boundary="other"))),
+    "preamble without its line end": (400, "no parts", lambda w: w.request(body=b"x" + w.form())),
+    "preamble with a bare LF": (400, "no parts", lambda w: w.request(body=b"x\n" + w.form())),
     "no closing boundary": (400, "not ended by the boundary", lambda w: w.request(body=w.form()[: -len(ENDS) - 2])),
     "closing boundary cut": (400, "end its line", lambda w: w.request(body=w.form()[:-4])),
-    "epilogue": (400, "follows the closing", lambda w: w.request(body=w.form() + b"x")),
+    "no line end before the epilogue": (400, "follows the closing", lambda w: w.request(body=w.form()[:-2] + b"x")),
+    "blank behind the closing boundary": (
+        400,
+        "follows the closing",
+        lambda w: w.request(body=w.form()[:-2] + b" \r\n"),
+    ),
+    "blank behind a boundary": (
+        400,
+        "end its line",
+        lambda w: w.request(body=w.form().replace(b"5cd1a7\r", b"5cd1a7 \r")),
+    ),
     "bare LF": (400, "end its line", lambda w: w.request(body=w.form().replace(b"\r\n", b"\n"))),
     "boundary in content": (400, "end its line", lambda w: w.request(body=w.form(b"a\r\n--5cd1a7b"))),
     "injected part": (
@@ -126,6 +177,28 @@ BROKEN = {
         "more than one part file",
         lambda w: w.request(body=w.form(b"a\r\n" + w.part(b"b", FILE)[:-2])),
     ),
+    "base64": (400, "Content-Transfer-Encoding", lambda w: w.request(body=encoded(w, "base64"))),
+    "quoted-printable": (400, "Content-Transfer-Encoding", lambda w: w.request(body=encoded(w, "Quoted-Printable"))),
+    "private encoding": (400, "Content-Transfer-Encoding", lambda w: w.request(body=encoded(w, "x-gzip"))),
+    "no encoding": (400, "Content-Transfer-Encoding", lambda w: w.request(body=encoded(w, ""))),
+    "two encodings": (
+        400,
+        "more than one",
+        lambda w: w.request(body=encoded(w, "binary\r\ncontent-transfer-encoding: binary")),
+    ),
+    "form in the form": (
+        400,
+        "several files are several parts",
+        lambda w: w.request(body=one(w, w.part(b"x", FILE, content_type="Multipart/Mixed"))),
+    ),
+    "other form in the form": (
+        400,
+        "several files are several parts",
+        lambda w: w.request(body=one(w, w.part(b"x", FILE, content_type='multipart/parallel;x=y ;Boundary="z"'))),
+    ),
+    "blank around =": (400, "of the form", lambda w: w.request(Content_Type="multipart/form-data; boundary = 5cd1a7")),
+    "unquoted boundary": (400, "of the form", lambda w: w.request(Content_Type=f"{TYPE}a:b")),
+    "no value": (400, "of the form", lambda w: w.request(Content_Type=f"{TYPE}5cd1a7; charset=")),
     "no parts": (400, "no parts", lambda w: w.request(body=ENDS)),
     "no headers": (400, "Name: value", lambda w: w.request(body=b"--5cd1a7\r\n\r\n\r\nabc\r\n" + ENDS)),
     "no disposition": (
@@ -136,11 +209,14 @@ BROKEN = {
     "attachment": (400, "not form-data", lambda w: w.request(body=one(w, w.part(b"x", 'attachment; name="file"')))),
     "no part name": (400, "no name", lambda w: w.request(body=one(w, w.part(b"x", 'form-data; filename="a"')))),
     "name twice": (400, "twice", lambda w: w.request(body=one(w, w.part(b"x", f'{FILE}; name="file"')))),
-    "filename*": (400, "filename*", lambda w: w.request(body=one(w, w.part(b"x", f"{FILE}; filename*=UTF-8''a")))),
     "quote in name": (400, "of the form", lambda w: w.request(body=w.form(name='a"b.pdf'))),
     "name not UTF-8": (400, "not UTF-8", lambda w: w.request(body=w.form(name="@@@").replace(b"@@@", b"\xff"))),
     "NUL in name": (400, "control character", lambda w: w.request(body=w.form(name="a\0.pdf"))),
-    "folded header": (400, "Name: value", lambda w: w.request(body=one(w, w.part(b"x", FILE + "\r\n b=c")))),
+    "folded first header": (
+        400,
+        "Name: value",
+        lambda w: w.request(body=w.form().replace(b"5cd1a7\r\nContent-D", b"5cd1a7\r\n Content-D")),
+    ),
     "part type": (400, "not a media type", lambda w: w.request(body=one(w, w.part(b"x", FILE, content_type="pdf")))),
     "long part head": (400, "longer than", lambda w: w.request(body=w.form(name="n" * 20_000))),
     "101 parts": (400, "more than 100", lambda w: w.request(body=one(w, *[w.part(b"x", FILE)] * 101))),
@@ -160,6 +236,19 @@ BROKEN = {
     "no request line": (400, "not HTTP/1.1", lambda w: b"\x16\x03\x01\x02\r\n\r\n"),
     "broken header": (400, "not HTTP/1.1", lambda w: w.request(Host="a\r\nApi Key: x")),
     "length not a number": (400, "Content-Length", lambda w: w.request(Content_Length="1_0")),
+    "chunked and a length": (400, "both Transfer-Encoding", lambda w: w.request(chunks=True, Content_Length="5")),
+    "a huge length, and chunked": (
+        400,
+        "both Transfer-Encoding",
+        lambda w: w.request(chunks=True, Content_Length="9" * 15),
+    ),
+    "chunked in HTTP/1.0": (400, "HTTP/1.0 does not know", lambda w: w.request(chunks=True, version="1.0")),
+    "a length twice": (400, "more than one Content-Length", lambda w: w.request(Content_Length=[LENGTH] * 2)),
+    "a list of lengths": (
+        400,
+        "more than one Content-Length",
+        lambda w: w.request(Content_Length=f"{LENGTH}, {LENGTH}"),
+    ),
     "two lengths": (400, "Content-Length", lambda w: w.request(Content_Length=["3", "4"])),
     "length of 9000 digits": (400, "Content-Length", lambda w: w.request(Content_Length="9" * 9000)),
     "unknown coding": (400, "Transfer-Encoding", lambda w: w.request(Transfer_Encoding="gzip")),
@@ -234,6 +323,65 @@ def test_own_credentials(wire_to: Any) -> None:
     with pytest.raises(ValueError, match="40 characters") as caught:
         MockServer(api_keys=["S3cr3t"])
     assert "S3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "chunked and a length",
+        "a huge length, and chunked",
+        "chunked in HTTP/1.0",
+        "a length twice",
+        "a list of lengths",
+    ],
+)
+def test_the_end_of_a_body_told_twice_ends_the_connection(server: MockServer, wire: Any, name: str) -> None:
+    _, _, make = BROKEN[name]
+    # Also behind a script, and with a request behind it that may be no request.
+    server.script(Answer(200))
+    for status in (b"200", b"400"):
+        connection = wire.connect()
+        connection.sendall(make(wire) + wire.request())
+        answers = wire.rest(connection)
+        assert answers.startswith(b"HTTP/1.1 " + status)
+        assert answers.count(b"HTTP/1.1 ") == 1
+        assert b"\r\nConnection: close\r\n" in answers
+    assert [bool(request.violation) for request in server.requests] == [True, True]
+    assert server.received == ()
+
+
+STRICT = {
+    "filename*": ("has filename*,", "filename* behind"),
+    "filename* before filename": ("has filename*,", "filename* before"),
+    "filename* alone": ("has filename*,", "filename* alone"),
+    "filename* in pieces": ("has filename*0,", "filename* in pieces"),
+    "encoding that changes nothing": ("RFC 7578 4.7", "8BIT"),
+    "further header of a part": ("has the header Content-Length", "further header of a part"),
+    "semicolon in the part": ("a semicolon without", "semicolon in the part"),
+}
+
+
+@pytest.mark.parametrize("name", STRICT)
+def test_strict(wire_to: Any, name: str) -> None:
+    sentence, usual = STRICT[name]
+    with MockServer(strict=True) as server:
+        wire = wire_to(server)
+        assert wire.send(VALID[usual](wire)).status == 400
+        assert sentence in (server.requests[0].violation or "")
+
+
+def test_strict_takes_what_a_sender_is_to_write(wire_to: Any) -> None:
+    usual = [name for name in VALID if name not in {name for _, name in STRICT.values()}]
+    with MockServer(strict=True) as server:
+        wire = wire_to(server)
+        for name in set(usual) - {"filename* first", "7bit", "binary"}:
+            assert wire.send(VALID[name](wire)).status == 200, name
+
+
+@pytest.mark.parametrize("order", ["filename*=utf-8''b.pdf; filename=a.pdf", "filename=a.pdf; filename*=utf-8''b.pdf"])
+def test_filename_with_a_star_is_ignored(server: MockServer, wire: Any, order: str) -> None:
+    wire.send(wire.request(body=one(wire, wire.part(b"x", f"form-data; name=file; {order}"))))
+    assert (server.received[0].name, server.requests[0].violation) == ("a.pdf", None)
 
 
 def test_head_has_no_body(wire: Any) -> None:
