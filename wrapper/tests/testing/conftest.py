@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import ssl
 import time
@@ -64,6 +65,21 @@ class Wire:
         if chunks:
             body = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+    def json(self, target: str, value: object, **how: Any) -> bytes:
+        """A request with JSON."""
+        body = value if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False).encode()
+        return self.request(**({"target": target, "body": body, "Content_Type": "application/json"} | how))
+
+    def open(self, business: int, about: str, number: int, **how: Any) -> Any:
+        """The answer to createChat."""
+        context = {"context": {"type": about, "id": number}}
+        return self.send(self.json(f"/v2/businesses/{business}/chats/new", context, **how))
+
+    def history(self, business: int, chat: int, more: str = "", value: object = None, **how: Any) -> Any:
+        """The answer to getChatHistory."""
+        target = f"/v2/businesses/{business}/chats/history?chatId={chat}{more}"
+        return self.send(self.json(target, {} if value is None else value, **how))
 
     def connect(self, tls: ssl.SSLContext | None = None) -> socket.socket:
         """A connection; what does not happen on it within 5 seconds fails."""

@@ -193,7 +193,7 @@ def test_help(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert json.loads(example) == json.loads(in_readme)
     file = tmp_path / "scenario.json"
     file.write_text(example)
-    assert len(MockServer(scenario=file).script_left) == 4
+    assert len(MockServer(scenario=file).script_left) == 5
 
 
 def test_the_readme_names_the_scenarios() -> None:

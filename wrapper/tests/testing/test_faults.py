@@ -239,16 +239,27 @@ def test_file(tmp_path: Path, wire_to: Any) -> None:
         {"status": 404, "headers": [["X-A", "1"], ["X-A", "2"]]},
         {"raw": "HTTP/1.1 299 x\r\n\r\n"},
         {"cut": "drop", "at": "in-answer", "after": 12, "description": "mine"},
+        {"status": 403, "operation": "getChatHistory"},
+        {"scenario": "drop-after-body", "operation": "createChat"},
+        {"status": 500, "taken": True},
+        {"raw": "HTTP/1.1 302 x\r\n\r\n", "taken": True},
     ]
     with MockServer(scenario=write(tmp_path, entries)) as server:
         wire = wire_to(server)
-        assert len(server.script_left) == 6
+        assert len(server.script_left) == 10
         seen = []
-        for _ in range(7):
+        for _ in range(9):
             connection = wire.connect()
             connection.sendall(wire.request(Connection="close"))
             seen.append(wire.rest(connection)[9:12])
-    assert seen == [b"", b"420", b"502", b"404", b"299", b"200", b"200"]
+        assert wire.history(1, 2).status == 403
+        connection = wire.connect()
+        connection.sendall(wire.json("/v2/businesses/1/chats/new", {"context": {"type": "ORDER", "id": 7}}))
+        assert wire.rest(connection) == b""
+        assert server.script_left == ()
+        # The one that was cut in its answer, the two that were taken, and the last.
+        assert len(server.received) == 4
+    assert seen == [b"", b"420", b"502", b"404", b"299", b"200", b"500", b"302", b"200"]
 
 
 @pytest.mark.parametrize(
@@ -263,6 +274,11 @@ def test_file(tmp_path: Path, wire_to: Any) -> None:
         ([{"scenario": "not-http", "delay": 1}], "entry 1: a scenario has no further fields"),
         (["not-http"], "entry 1: an entry is an object"),
         ([{}], "entry 1: an entry is an object"),
+        ([{"operation": "createChat"}], "entry 1: an entry is an object"),
+        ([{"status": 500, "operation": "send"}], "entry 1: the contract has no operation 'send'"),
+        ([{"status": 500, "operation": 5}], "entry 1: operation is the id"),
+        ([{"status": 200, "body": {"status": "OK", "result": {}}, "operation": "createChat"}], "chatId is missing"),
+        ([{"cut": "drop", "at": "in-body", "taken": True}], "entry 1: what was taken has been read"),
         ([{"status": 200, "delay": 1}], "entry 1: an answer has no field 'delay'"),
         ([{"mode": 1}], "entry 1: a fault has no field 'mode'"),
         ([{"status": 502}], "entry 1: the contract documents no answer with status 502"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,51 @@ def test_page_by_chat_newest_first(inspector: Inspector) -> None:
 
 def test_empty_page(inspector: Inspector) -> None:
     assert "None yet" in inspector.page()
+
+
+def test_page_of_chats(server: MockServer, inspector: Inspector, wire: Any) -> None:
+    wire.open(1, "ORDER", 77)
+    chat = json.loads(wire.open(1, "RETURN", 78).content)["result"]["chatId"]
+    inspector.send(PNG, "a.png", 1, chat)
+    server.chats.post(1, chat, "Thanks", files=[("put in.jpg", 12)])
+    server.chats.post(4, 2, "Hello")
+    tags = Tags(inspector.page())
+    shown = [re.sub(r",? ?2[\d-]+ [\d:]+ UTC$", "", text) for text in tags.texts if text and "{" not in text]
+    assert shown[shown.index("Business 4, chat 2") :] == [
+        "Business 4, chat 2", "Hello", "CUSTOMER",
+        f"Business 1, chat {chat}, return 78", "Thanks", "CUSTOMER", "put in.jpg", "12 bytes, CUSTOMER",
+        "a.png", f"application/x-test, {len(PNG)} bytes",
+        f"Business 1, chat {chat - 1}, order 77", "Empty."
+    ]  # fmt: skip
+    assert len(tags.attributes("a", "href")) == len(tags.attributes("img", "src")) == 1
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_texts(server: MockServer, inspector: Inspector, text: str) -> None:
+    server.chats.post(1, 2, text, sender=text, files=[(text, 1)])
+    page = inspector.page()
+    assert {tag for tag, _ in Tags(page).tags}.isdisjoint({"script", "img", "b"})
+    assert page.count("</title>") == 1
+    assert inspector.json()["chats"][0]["messages"][0]["text"] == text
+
+
+def test_chats_as_json(server: MockServer, inspector: Inspector, wire: Any) -> None:
+    server.clock.set(datetime(2026, 1, 1, 12, 30, tzinfo=UTC))
+    chat = json.loads(wire.open(1, "ORDER", 77).content)["result"]["chatId"]
+    server.chats.post(1, chat, f"My key is {server.api_key}", sender="SUPPORT")
+    inspector.send(PNG, "a.png", 1, chat)
+    inspector.send(PNG, "b.png", 3, 4)
+    opened, other = inspector.json()["chats"]
+    first, second = opened.pop("messages")
+    assert opened == {"business_id": 1, "chat_id": chat, "about": "ORDER", "about_id": 77}
+    assert (first["sender"], first["text"], first["files"]) == ("SUPPORT", "My key is ***", [])
+    assert first["sent_at"].startswith("2026-01-01T12:3")
+    assert (second["sender"], second["text"]) == ("PARTNER", None)
+    assert second["files"] == [{"name": "a.png", "size": len(PNG)}]
+    assert (other["about"], other["about_id"], len(other["messages"])) == (None, None, 1)
+    assert [request["operation"] for request in inspector.json()["requests"]] == [
+        "createChat", "sendFileToChat", "sendFileToChat"
+    ]  # fmt: skip
 
 
 def test_only_200_are_shown(inspector: Inspector) -> None:

@@ -113,6 +113,39 @@ def test_an_answer_after_the_turn_of_the_hour(server: MockServer, wire: Any, unt
     assert wire.read(connection).headers[REMAINING] == "999"
 
 
+def test_each_operation_has_its_quota(server: MockServer, wire: Any) -> None:
+    assert told(wire.send(wire.request(target=TO.format(1))))[:2] == ("1000", "999")
+    assert told(wire.open(1, "ORDER", 7))[:2] == ("1000", "999")
+    assert told(wire.history(1, 2))[:2] == ("10000", "9999")
+    server.limits.spend(1, operation="getChatHistory")
+    answer = wire.history(1, 2)
+    assert (answer.status, *told(answer)) == (420, "10000", "0", "Thu, 01 Jan 2026 13:00:00 GMT")
+    assert b"10000 requests per 1 hour for resource /v2/businesses/{businessId}/chats/history" in answer.content
+    assert wire.history(2, 2).status == wire.send(wire.request(target=TO.format(1))).status == 200
+    left = [server.limits.remaining(1, operation) for operation in (None, "createChat", "getChatHistory")]
+    assert left == [998, 999, 0]
+    server.limits.spend(1, 998)
+    server.script_on("createChat", Answer(420, example="resource"), Answer(500))
+    assert [told(wire.open(1, "ORDER", 7))[:2] for _ in range(2)] == [("1000", "0"), ("1000", "998")]
+    assert server.limits.resource_of("getChatHistory") == 10_000
+    with pytest.raises(ValueError, match="has no operation"):
+        server.limits.remaining(1, "getHistory")
+
+
+def test_slots_are_common_to_all_operations(server: MockServer, wire: Any, until: Callable[[Any], None]) -> None:
+    silence = SCENARIOS["silence-after-body"]
+    server.script(silence, silence)
+    server.script_on("getChatHistory", silence, silence)
+    history = wire.json("/v2/businesses/12345/chats/history?chatId=1", {})
+    for request in (wire.request(), history, wire.request(), history):
+        wire.connect().sendall(request)
+    until(lambda: server.in_flight == 4)
+    for answer in (wire.open(12345, "ORDER", 7), wire.history(12345, 1), wire.send(wire.request())):
+        assert answer.status == 420
+        assert b"Hit rate limit of 4 parallel requests" in answer.content
+    assert wire.open(1, "ORDER", 7).status == 200
+
+
 def test_parallel(server: MockServer, wire: Any, until: Callable[[Any], None]) -> None:
     server.script(*[SCENARIOS["silence-after-body"]] * 4)
     hanging = [wire.connect() for _ in range(4)]
@@ -190,12 +223,12 @@ def test_nothing_is_added_to_what_the_script_tells(server: MockServer, wire: Any
 
 
 def test_the_example_is_one_of_the_contracts() -> None:
-    assert "resource" in load_contract().operations[0].responses[420].examples
+    assert "resource" in load_contract().send.responses[420].examples
 
 
 def test_businesses_without_end(server: MockServer) -> None:
     for business in range(1, 20_000):
-        ticket = server.limits._enter(business)
+        ticket = server.limits._enter(business, load_contract().send)
         assert ticket
         server.limits._leave(ticket)
         server.limits._leave(ticket)
@@ -207,4 +240,4 @@ def test_businesses_without_end(server: MockServer) -> None:
 
 def test_what_people_can_use_of_it() -> None:
     public = {name for name in dir(Limits) if not name.startswith("_")}
-    assert public == {"remaining", "resets_at", "spend"}
+    assert public == {"remaining", "resets_at", "resource_of", "spend"}

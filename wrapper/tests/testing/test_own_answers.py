@@ -17,7 +17,7 @@ from openapi_schema_validator import OAS30Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from yandex_market_chat.testing import MockServer, _check, _connection, _service
+from yandex_market_chat.testing import MockServer, _body, _check, _connection, _service
 from yandex_market_chat.testing._contract import load_contract
 
 from .test_requests import BROKEN, VALID
@@ -85,7 +85,7 @@ def places_of_refusals() -> dict[tuple[str, int], range]:
     """Where refusals can be made: each call, with the lines that it covers."""
     return {
         (module.__name__, node.lineno): range(node.lineno, (node.end_lineno or node.lineno) + 1)
-        for module in (_check, _connection, _service)
+        for module in (_body, _check, _connection, _service)
         for node in ast.walk(ast.parse(getsource(module)))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Refusal"
     }
@@ -100,6 +100,7 @@ def test_all_of_them(wire_to: Any, raised: set[tuple[str, int]], until: Any) -> 
         oauth_tokens={"good": ["market:partner-api"], "revoked": ["market:partner-api"], "scopeless": []},
         businesses={1, 12345, 2**63 - 1},
         chats={1, 2, 67890, 2**63 - 1},
+        orders={1},
     ) as server:
         server.clock.set(datetime(2026, 1, 1, 12, 30, tzinfo=UTC))
         server.revoke(keys[2])
@@ -114,6 +115,20 @@ def test_all_of_them(wire_to: Any, raised: set[tuple[str, int]], until: Any) -> 
             answer = wire.send(request)
             statuses.add(answer.status)
             assert list(breaches(answer)) == [], server.requests[-1]
+        more = [
+            ("createChat", wire.json("/v2/businesses/1/chats/new", {"context": {"type": "ORDER", "id": order}}))
+            for order in (1, 1, 9)
+        ]
+        server.chats.post(1, 2, "x" * 1000, files=[("", 0), ("a" * 300, 2**31 - 1)], sender="SOMEBODY")
+        history = "/v2/businesses/1/chats/history?chatId=2"
+        more += [
+            ("getChatHistory", wire.json(history + query, body))
+            for query in ("", "&limit=1", "&pageToken=x")
+            for body in ({}, {"messageIdFrom": 1}, [], b"x", b" " * 600_000)
+        ]
+        for operation, request in more:
+            answer = wire.send(request)
+            assert list(breaches(answer, operation)) == [], server.requests[-1]
         cut = wire.connect()
         cut.sendall(wire.request()[:-20])
         cut.shutdown(1)

@@ -94,6 +94,7 @@ def test_fails_violation(market_chat):
 def test_fails_unused(market_chat):
     market_chat.script(Answer(500, description="the first"), SCENARIOS["reset-after-body"])
     market_chat.script_for(7, Answer(420, example="resource"))
+    market_chat.script_on("getChatHistory", Answer(500))
 
 
 def test_fails_both(market_chat):
@@ -205,6 +206,7 @@ def test_outcomes_and_reports(project: Path) -> None:
     assert "Answer(status=500, description='the first')" in unused
     assert "Fault(cut='reset', at='after-body'" in unused
     assert "Answer(status=420, example='resource')" in unused
+    assert "Answer(status=500), on getChatHistory" in unused
     assert "@pytest.mark.market_chat(allow_unused=True)" in unused
     # A failure of the test's own is not replaced, only explained.
     assert "assert len(market_chat.received) == 1" in parts["test_fails_by_itself"]

@@ -33,6 +33,58 @@ def test_by_chat(server: MockServer, wire: Any) -> None:
     assert [wire.send(wire.request(target=f"{to}{chat}")).status for chat in (7, 8, 7, 8)] == [404, 500, 403, 200]
 
 
+def test_by_operation(server: MockServer, wire: Any) -> None:
+    server.script(Answer(500), Answer(404))
+    server.script_on("getChatHistory", Answer(420), Answer(500))
+    server.script_on("sendFileToChat", Answer(401))
+    server.script_on("createChat", Answer(403))
+    assert len(server.script_left) == 6
+    assert [wire.history(1, 2).status for _ in range(3)] == [420, 500, 200]
+    assert [wire.open(1, "ORDER", 7).status for _ in range(2)] == [403, 200]
+    # What is scripted for an operation by its name comes before what is for any send.
+    assert [wire.send(wire.request()).status for _ in range(4)] == [401, 500, 404, 200]
+    assert [request.scripted for request in server.requests] == [True, True, False] + [True, False] + [True] * 3 + [
+        False
+    ]
+
+
+def test_of_no_operation(server: MockServer, wire: Any) -> None:
+    server.script(Answer(500))
+    server.script_on("getChatHistory", Answer(403))
+    assert wire.send(wire.request(target="/nowhere")).status == 500
+    assert wire.send(wire.request("PUT", "/v2/businesses/1/chats/history")).status == 403
+    assert [request.operation for request in server.requests] == [None, "getChatHistory"]
+
+
+def test_the_example_is_that_of_the_operation(server: MockServer, wire: Any) -> None:
+    for operation, status, example, ask in (
+        ("createChat", 200, None, lambda: wire.open(1, "ORDER", 7)),
+        ("createChat", 404, None, lambda: wire.open(1, "ORDER", 7)),
+        ("createChat", 420, "resource", lambda: wire.open(1, "ORDER", 7)),
+        ("getChatHistory", 200, "page", lambda: wire.history(1, 2)),
+        ("getChatHistory", 200, None, lambda: wire.history(1, 2)),
+        ("sendFileToChat", 200, None, lambda: wire.send(wire.request())),
+    ):
+        server.script_on(operation, Answer(status, example=example))
+        examples = load_contract().operation(operation).responses[status].examples
+        expected = examples[example] if example else next(iter(examples.values()))
+        assert json.loads(ask().content) == expected
+
+
+def test_refused_for_an_operation(server: MockServer) -> None:
+    with pytest.raises(ValueError, match=r"has no operation 'getHistory'; it has .*createChat"):
+        server.script_on("getHistory", Answer(500))
+    with pytest.raises(ValueError, match=r"body\.result\.chatId is below 1"):
+        server.script_on("createChat", Answer(200, {"status": "OK", "result": {"chatId": 0}}))
+    message = {"messageId": 1, "createdAt": "yesterday", "sender": "NOBODY"}
+    result = {"context": {"type": "NEW"}, "messages": [message]}
+    with pytest.raises(ValueError, match=r"messages\[0\]\.createdAt is not a date-time"):
+        server.script_on("getChatHistory", Answer(200, {"status": "OK", "result": result}))
+    with pytest.raises(ValueError, match="but no example 'page'"):
+        server.script(Answer(200, example="page"))
+    assert server.script_left == ()
+
+
 def test_violations_are_seen_behind_a_script(server: MockServer, wire: Any) -> None:
     server.script(Answer(200), Answer(200))
     assert wire.send(wire.request(Api_Key=None)).status == 200
@@ -42,7 +94,7 @@ def test_violations_are_seen_behind_a_script(server: MockServer, wire: Any) -> N
     assert server.received == ()
 
 
-@pytest.mark.parametrize("response", load_contract().operations[0].responses.values(), ids=lambda r: str(r.status))
+@pytest.mark.parametrize("response", load_contract().send.responses.values(), ids=lambda r: str(r.status))
 def test_examples_of_the_contract(server: MockServer, wire: Any, response: Any) -> None:
     for name, example in response.examples.items():
         server.script(Answer(response.status, example=name or None))

@@ -13,6 +13,7 @@ import dataclasses as _dataclasses
 import typing as _typing
 
 from ._answer import Answer
+from ._chats import ChatFile, Chats, Message
 from ._clock import Clock
 from ._credentials import Headers
 from ._fault import Fault
@@ -26,11 +27,14 @@ from ._server import MockServer
 __all__ = [
     "SCENARIOS",
     "Answer",
+    "ChatFile",
+    "Chats",
     "Clock",
     "Fault",
     "Headers",
     "Limits",
     "MarketChat",
+    "Message",
     "MockServer",
     "Part",
     "ReceivedFile",
@@ -38,7 +42,10 @@ __all__ = [
 ]
 
 # Tracebacks and reprs show the name that people import. What annotations mean is known where they are written only.
-for _public in (Answer, Clock, Fault, Headers, Limits, MarketChat, MockServer, Part, ReceivedFile, ReceivedRequest):
+for _public in (
+    *(Answer, ChatFile, Chats, Clock, Fault, Headers, Limits, MarketChat, Message, MockServer, Part),
+    *(ReceivedFile, ReceivedRequest),
+):
     if _dataclasses.is_dataclass(_public):
         _public.__annotations__ = _typing.get_type_hints(_public)
     _public.__module__ = __name__

@@ -14,12 +14,14 @@ from ._scenarios import SCENARIOS
 from ._server import MockServer
 
 _SCENARIO_HELP = """\
-A scenario file is a list of answers and faults, one for each of the next requests:
+A scenario file is a list of answers and faults, one for each of the next files that are sent, or for each of the next
+requests of the operation that it names:
 
   [{"scenario": "reset-after-body"},
    {"status": 420, "example": "resource"},
    {"status": 200, "fault": {"delay": 2}},
-   {"cut": "silence", "at": "after-body"}]
+   {"cut": "silence", "at": "after-body", "taken": true},
+   {"status": 500, "operation": "getChatHistory"}]
 
 An entry is one of the scenarios below by its name, or has the fields of an Answer (with those of a Fault in
 `fault`, or with the whole answer as text in `raw`) or of a Fault: help(yandex_market_chat.testing).
@@ -42,7 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--scenario", metavar="FILE", help="JSON file with scripted answers and faults (see below)")
     parser.add_argument("--api-key", metavar="KEY", help="the key that is taken (a made-up one)")
     parser.add_argument("--businesses", type=_ids, metavar="1,2", help="businesses that exist (all)")
-    parser.add_argument("--chats", type=_ids, metavar="3,4", help="chats that exist (all)")
+    parser.add_argument("--chats", type=_ids, metavar="3,4", help="chats that exist before any is opened (all)")
+    parser.add_argument("--orders", type=_ids, metavar="5,6", help="orders and returns that exist (all)")
     parser.add_argument("--strict", action="store_true", help="refuse also what receivers ignore, such as filename*")
     parser.add_argument("--limits", action="store_true", help="hold Market's limits: at once, and in an hour")
     options = parser.parse_args(arguments)
@@ -60,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
             api_keys=None if options.api_key is None else [options.api_key],
             businesses=options.businesses,
             chats=options.chats,
+            orders=options.orders,
             scenario=options.scenario,
             limits=options.limits,
             strict=options.strict,

@@ -10,18 +10,25 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from types import NoneType
 from typing import Any, Final, cast
 
-from ._contract import Contract, Response
+from ._contract import Contract, Operation, Response
 from ._fault import Fault
 from ._multipart import MultipartError, parse_media_type
 from ._reply import Pairs, Reply, json_reply, wire_reply
-from ._schema import bounds, violation
+from ._schema import read, violation
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_INTEGER = re.compile(r"-?[0-9]+")
 _TELLS_ALLOWANCE = re.compile(r"X-RateLimit-Resource-|Date$", re.IGNORECASE)
 _SPENT: Final = (420, "resource")
+_AN: Final = {
+    "integer": "an integer",
+    "array": "a list",
+    "string": "a text",
+    "number": "a number",
+    "boolean": "a boolean",
+}
 _KINDS: Final[dict[str, tuple[type, ...]]] = {
     "off_contract": (bool,),
+    "taken": (bool,),
     "fault": (Fault, NoneType),
     "example": (str, NoneType),
     "wire": (bytes, NoneType),
@@ -33,11 +40,14 @@ class Answer:
     """An answer that the server gives instead of its own.
 
     status:        200 to 599, or 999.
-    body:          None: the contract's example for the status; a dict or list: sent as JSON; str or bytes: as they are.
+    body:          None: the contract's example for the status, of the operation that is answered; a dict or list: sent
+                   as JSON; str or bytes: as they are.
     headers:       added to those of the server; one of the same name takes its place. A mapping or pairs. A
                    Content-Length that is wrong, or a Transfer-Encoding, is sent as given and ends the connection.
     off_contract:  allow what the contract does not. Otherwise an undocumented status, a body that is not valid against
                    the schema of its status, and a declared header of the wrong type are refused when scripted.
+    taken:         the request is carried out, whatever the answer says: the file is in its chat, a chat is opened.
+                   Without it only the documented OK means so. It takes a whole body, see `Fault`.
     fault:         what goes wrong with the connection around this answer.
     example:       which of the contract's examples, where a status has several: for 420 `parallel` (the default) or
                    `resource`. With `resource` come the headers of a spent allowance: X-RateLimit-Resource-Limit,
@@ -53,6 +63,7 @@ class Answer:
     headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None
     _: KW_ONLY
     off_contract: bool = False
+    taken: bool = False
     fault: Fault | None = None
     example: str | None = None
     wire: bytes | None = None
@@ -69,33 +80,35 @@ class Answer:
                 raise ValueError(f"{name} of an answer is not {getattr(self, name)!r}")
         if self.body is not None and self.example is not None:
             raise ValueError("an answer has either a body or an example of the contract")
+        if self.taken and self.fault is not None and not self.fault.reads_body:
+            raise ValueError("what was taken has been read: taken goes with no cut before the answer, nor with early")
         if self.headers is not None:
             # An iterator would be used up by the check, before the answer is sent.
             object.__setattr__(self, "headers", _pairs(self.headers))
 
     @classmethod
-    def raw(cls, wire: bytes, *, fault: Fault | None = None, description: str = "") -> Answer:
+    def raw(cls, wire: bytes, *, taken: bool = False, fault: Fault | None = None, description: str = "") -> Answer:
         """Bytes in place of a whole answer, head and all; then the connection ends. Off contract by nature."""
-        return cls(wire=wire, off_contract=True, fault=fault, description=description)
+        return cls(wire=wire, off_contract=True, taken=taken, fault=fault, description=description)
 
 
-def prepare(answer: Answer, contract: Contract) -> Reply:
-    """Make the answer ready to be sent; ValueError with a sentence if it breaks the contract and is not meant to."""
+def prepare(answer: Answer, operation: Operation, contract: Contract) -> Reply:
+    """Make the answer of an operation ready to be sent; ValueError with a sentence if it unduly breaks the contract."""
     __tracebackhide__ = True
     if answer.wire is not None:
         if not answer.off_contract:
             raise ValueError("raw bytes cannot be checked against the contract: an answer of them needs off_contract")
         return wire_reply(answer.wire)
     headers = _pairs(answer.headers or ())
-    documented = [op.responses[answer.status] for op in contract.operations if answer.status in op.responses]
-    reply = _reply(answer, headers, documented[0] if documented else None)
+    documented = operation.responses.get(answer.status)
+    reply = _reply(answer, headers, documented)
     if answer.off_contract:
         return reply
-    if not documented:
-        raise ValueError(f"the contract documents no answer with status {answer.status}{_HINT}")
-    breaches = [_breach(reply, response, contract) for response in documented]
-    if all(breaches):
-        raise ValueError(f"{breaches[0]}{_HINT}")
+    if documented is None:
+        raise ValueError(f"the contract documents no answer with status {answer.status} of {operation.id}{_HINT}")
+    breach = _breach(reply, documented, contract)
+    if breach:
+        raise ValueError(f"{breach}{_HINT}")
     return reply
 
 
@@ -139,11 +152,13 @@ def _breach(reply: Reply, documented: Response, contract: Contract) -> str | Non
         return sentence
     for name, schema in documented.headers.items():
         value = given.get(name.lower())
-        if value is not None and schema.get("type") == "integer":
-            least, greatest = bounds(schema)
-            number = int(value) if len(value) < 30 and _INTEGER.fullmatch(value) else None
-            if number is None or (least is not None and number < least) or (greatest is not None and number > greatest):
-                return f"the header {name} is not an integer that the contract allows"
+        if value is not None:
+            try:
+                wrong = violation(read(value, schema, ""), schema, contract.document, "") is not None
+            except ValueError:
+                wrong = True
+            if wrong:
+                return f"the header {name} is not {_AN[schema.get('type', 'string')]} that the contract allows"
     return None
 
 

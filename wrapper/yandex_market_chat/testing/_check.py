@@ -1,4 +1,4 @@
-"""What the contract demands of a request, checked in the order: path, method, credentials, parameters, body.
+"""What the contract demands of the head of a request, checked in the order: path, method, credentials, parameters.
 
 A check ends with the refusal that the contract, or the documentation of the API as a whole, has for it. No sentence
 here repeats what a credential was.
@@ -10,11 +10,11 @@ import hmac
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from ._contract import BearerScheme, Contract, Form, KeyScheme, Operation
+from ._contract import BearerScheme, Contract, KeyScheme, Operation
 from ._credentials import API_KEY, BEARER_TOKEN, Headers
-from ._multipart import MultipartError, Part, boundary_of, parse_media_type, parse_multipart
+from ._multipart import Part
 from ._parameters import arguments_of
 
 #: The `code` of the refusals that are documented for the API as a whole; the others have theirs in the contract.
@@ -42,7 +42,7 @@ class Refusal(Exception):  # noqa: N818 - it is what to answer, not something th
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Who may do what: the credentials that are taken, and the businesses and chats that exist (None: all do).
+    """Who may do what: the credentials that are taken, and the businesses, chats and orders that exist (None: all do).
 
     Credentials come with their scopes; None: with all of them. `strict`: a form has nothing either that every receiver
     ignores.
@@ -52,6 +52,7 @@ class Policy:
     oauth_tokens: Mapping[str, Collection[str] | None]
     businesses: Collection[int] | None = None
     chats: Collection[int] | None = None
+    orders: Collection[int] | None = None
     revoked: set[str] = field(default_factory=set)
     strict: bool = False
 
@@ -65,10 +66,11 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The head of a valid request, understood: the operation and its parameters."""
+    """A valid request, understood: the operation, its parameters, and once it has been read, the JSON of its body."""
 
     operation: Operation
-    arguments: Mapping[str, object]
+    arguments: Mapping[str, Any]
+    value: object = None
 
 
 def split_target(target: str) -> tuple[str, str]:
@@ -98,29 +100,7 @@ def check_head(contract: Contract, policy: Policy, method: str, target: str, hea
         raise Refusal(400, "X-Business-Id differs from businessId in the path")
     if policy.businesses is not None and business not in policy.businesses:
         raise Refusal(403, "the credentials give no access to this businessId", violation=False)
-    if policy.chats is not None and arguments.get("chatId") not in policy.chats:
-        raise Refusal(404, "there is no chat with this chatId", violation=False)
     return Call(operation, arguments)
-
-
-def check_body(call: Call, policy: Policy, headers: Headers, body: bytes) -> tuple[Part, ...]:
-    """Return the parts of the form in the body, if they are as the contract demands; raise Refusal."""
-    form = call.operation.form
-    if form is None:
-        return ()
-    if not body and not form.required and not headers.values("Content-Type"):
-        return ()
-    boundary = _boundary(form, headers)
-    try:
-        parts = parse_multipart(body, boundary, strict=policy.strict)
-    except MultipartError as error:
-        raise Refusal(400, f"broken multipart: {error}") from None
-    problem = _form_problem(form, parts)
-    if problem:
-        refusal = Refusal(400, problem)
-        refusal.parts = parts
-        raise refusal
-    return parts
 
 
 def error_body(contract: Contract, refusal: Refusal) -> dict[str, object]:
@@ -193,40 +173,3 @@ def _refuse_scope(what: str, given: Collection[str] | None, needed: tuple[str, .
 
 def _among(value: str, known: Collection[str]) -> bool:
     return any(hmac.compare_digest(value.encode(), candidate.encode()) for candidate in known)
-
-
-def _boundary(form: Form, headers: Headers) -> bytes:
-    values = headers.values("Content-Type")
-    if not values:
-        # 415 is for a type that is not the right one; without one there is no form, which is a demand of its own.
-        raise Refusal(400, f"the request has no Content-Type; it is to be {form.media_type}")
-    if len(values) > 1:
-        raise Refusal(400, "the header Content-Type was sent more than once")
-    try:
-        media_type, parameters = parse_media_type(values[0])
-        if media_type == form.media_type:
-            return boundary_of(parameters)
-    except MultipartError as error:
-        # Whose boundary is broken has the right type all the same.
-        if values[0].partition(";")[0].strip().lower() == form.media_type:
-            raise Refusal(400, str(error)) from None
-    raise Refusal(415, f"the Content-Type is not {form.media_type}")
-
-
-def _form_problem(form: Form, parts: tuple[Part, ...]) -> str | None:
-    names = [part.name for part in parts]
-    for name, declared in form.fields.items():
-        if declared.required and name not in names:
-            return f"the form has no part {name}"
-        if names.count(name) > 1:
-            return f"the form has more than one part {name}"
-    for part in parts:
-        field_of = form.fields.get(part.name)
-        if field_of is None:
-            return f"the form has a part that the contract does not know; it knows {', '.join(form.fields)}"
-        # Undocumented. A file of nothing is a mistake of the sender far more often than a wish.
-        if field_of.binary and not part.content:
-            return f"the part {part.name} is empty"
-        if field_of.max_bytes is not None and len(part.content) > field_of.max_bytes:
-            return f"the request is too big: the part {part.name} has more than {field_of.max_bytes} bytes"
-    return None

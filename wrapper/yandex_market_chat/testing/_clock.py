@@ -21,8 +21,9 @@ else:
 class Clock:
     """The time of this machine until a test sets or moves it; from then on it runs as far ahead or behind.
 
-    It decides `Date`, `X-RateLimit-Resource-Until`, the windows of the limits, and when something was received. Delays
-    of faults are real seconds all the same.
+    It decides `Date`, `createdAt` of messages, `X-RateLimit-Resource-Until`, the windows of the limits, and when
+    something was received: `clock.move(timedelta(hours=2))` makes a server whose clock is two hours fast. Delays of
+    faults are real seconds anyway.
 
     Clients go by their own time: one that knows an allowance to be spent does not ask again before that time has really
     passed. Those of the fixture `market_chat` forget what they know of allowances whenever the clock is set or moved.
@@ -48,6 +49,10 @@ class Clock:
         """Move the clock by a time, or by seconds; back if negative."""
         self._ahead += by if isinstance(by, timedelta) else timedelta(seconds=by)
         self._on_change()
+
+    def _elapsed(self) -> float:
+        """Return seconds that pass as this clock's do, also while a test has frozen time."""
+        return real_monotonic() + self._ahead.total_seconds()
 
     def __repr__(self) -> str:
         return f"<Clock {self.now().isoformat(timespec='seconds')}>"

@@ -69,14 +69,14 @@ class Connection:
         try:
             visit.note(violation=message)
             refusal = Refusal(400, message)
-            await self._answer(visit, refusal, self._service.reply(refusal), NO_FAULT, close=True)
+            await self._answer(visit, self._service.reply(refusal), NO_FAULT, close=True)
         finally:
             visit.leave()
             self._service.served(visit)
         await self._channel.drop(_LINGER)
 
     async def _serve(self, head: Head, visit: Visit) -> bool:
-        step = self._service.script.take(self._service.chat_of(visit))
+        step = self._service.next_step(visit)
         fault = step.fault if step else NO_FAULT
         scripted = step.reply if step else None
         if step:
@@ -84,7 +84,7 @@ class Connection:
         verdict = self._service.check_head(visit, head.misframed)
 
         if fault.early and scripted:
-            await self._answer(visit, verdict, scripted, fault, close=True)
+            await self._answer(visit, scripted, fault, close=True)
             if fault.cut:
                 await self._cut(fault, visit)
             elif fault.early == "lingering":
@@ -99,12 +99,18 @@ class Connection:
         if reading == "cut":
             return await self._cut(fault, visit)
         verdict = self._verdict(reading, visit, verdict)
+        if step and step.taken:
+            self._service.carry_out(visit, verdict, scripted)
         if fault.at == "after-body":
             return await self._cut(fault, visit)
 
         reply = self._service.reply(verdict) if scripted is None or reading == "broken" else scripted
+        # Before a delay: whoever gives up meanwhile, and then looks into the chat, finds it there.
+        cut_at_once = fault.at == "in-answer" and fault.after == 0
+        if not (step and step.taken) and not cut_at_once and self._service.carries_out(verdict, reply):
+            self._service.carry_out(visit, verdict, reply)
         close = not head.keep_alive or reading != "whole" or reply.ends_connection
-        await self._answer(visit, verdict, reply, fault, close=close)
+        await self._answer(visit, reply, fault, close=close)
         if fault.cut:
             return await self._cut(fault, visit)
         if close and reading == "whole":
@@ -157,7 +163,7 @@ class Connection:
             return refusal
         return verdict
 
-    async def _answer(self, visit: Visit, verdict: Call | Refusal, reply: Reply, fault: Fault, *, close: bool) -> None:
+    async def _answer(self, visit: Visit, reply: Reply, fault: Fault, *, close: bool) -> None:
         """Send an answer, or as much of it as the fault lets through."""
         if fault.delay:
             await self._pause(fault.delay, visit)
@@ -166,7 +172,7 @@ class Connection:
             wire = wire[: fault.after]
         if not wire:
             return
-        self._service.answering(visit, verdict, reply)
+        visit.note(status=reply.status)
         if fault.drip:
             for position in range(len(wire) - 1):
                 await self._channel.send(wire[position : position + 1])

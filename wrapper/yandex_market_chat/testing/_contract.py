@@ -9,12 +9,16 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from .._api import contract
 from ._schema import Schema, resolve, understand
 
 _METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+
+
+#: What the server can do by itself: take a file into a chat, open a chat, read a history out; else it says the example.
+Kind = Literal["send", "open", "history", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,15 @@ class Form:
     media_type: str
     required: bool
     fields: Mapping[str, Field]
+
+
+@dataclass(frozen=True, slots=True)
+class JsonBody:
+    """The request body of an operation, if that is JSON."""
+
+    media_type: str
+    required: bool
+    schema: Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +106,11 @@ class Operation:
     method: str
     path: str
     parameters: tuple[Parameter, ...]
-    form: Form | None
+    body: Form | JsonBody | None
     schemes: tuple[KeyScheme | BearerScheme, ...]
     responses: Mapping[int, Response]
     limits: LimitNumbers | None
+    kind: Kind
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -123,14 +137,32 @@ class Contract:
         """Return the operations whose path this is, by whatever method."""
         return tuple(operation for operation in self.operations if operation.pattern.fullmatch(path))
 
+    def asked(self, method: str, path: str) -> Operation | None:
+        """Return the operation that a request is about, by its method if the path has several; None if none is."""
+        operations = self.at(path)
+        return next((operation for operation in operations if operation.method == method), next(iter(operations), None))
+
+    def operation(self, operation_id: str) -> Operation:
+        """Return an operation by its id; ValueError with those that there are."""
+        for operation in self.operations:
+            if operation.id == operation_id:
+                return operation
+        known = ", ".join(operation.id for operation in self.operations)
+        raise ValueError(f"the contract has no operation {operation_id!r}; it has {known}")
+
+    @cached_property
+    def send(self) -> Operation:
+        """The operation that takes a file into a chat: what this server is for."""
+        return next(operation for operation in self.operations if operation.kind == "send")
+
     @property
     def max_body(self) -> int:
         """The most bytes that the files of a valid request can have, over all operations."""
         sizes = [
             field.max_bytes or 0
             for operation in self.operations
-            if operation.form
-            for field in operation.form.fields.values()
+            if isinstance(operation.body, Form)
+            for field in operation.body.fields.values()
         ]
         return max(sizes, default=0)
 
@@ -155,19 +187,39 @@ def read_contract(document: Mapping[str, Any]) -> Contract:
 def _operation(document: Mapping[str, Any], path: str, method: str, item: Mapping[str, Any]) -> Operation:
     node = item[method]
     declared = [resolve(raw, document) for raw in (*item.get("parameters", ()), *node.get("parameters", ()))]
+    body = _body(document, resolve(node["requestBody"], document)) if "requestBody" in node else None
+    responses = {
+        int(status): _response(document, int(status), resolve(raw, document))
+        for status, raw in node["responses"].items()
+    }
     return Operation(
         id=node["operationId"],
         method=method.upper(),
         path=path,
         parameters=tuple(_parameter(document, raw) for raw in declared),
-        form=_form(document, resolve(node["requestBody"], document)) if "requestBody" in node else None,
+        body=body,
         schemes=tuple(_schemes(document, node)),
-        responses={
-            int(status): _response(document, int(status), resolve(raw, document))
-            for status, raw in node["responses"].items()
-        },
+        responses=responses,
         limits=_limits(node["x-limits"]) if "x-limits" in node else None,
+        kind=_kind(document, body, responses),
     )
+
+
+def _kind(document: Mapping[str, Any], body: Form | JsonBody | None, responses: Mapping[int, Response]) -> Kind:
+    """Tell by what goes in and comes out, so that nothing depends on a name."""
+    if isinstance(body, Form):
+        return "send" if any(field.binary for field in body.fields.values()) else "other"
+    answer = next((response.schema for status, response in responses.items() if 200 <= status <= 299), {})
+    result = _properties(document, _properties(document, answer).get("result", {}))
+    if "messages" in result:
+        return "history"
+    asked = _properties(document, body.schema) if body else {}
+    return "open" if "context" in asked and "chatId" in result else "other"
+
+
+def _properties(document: Mapping[str, Any], schema: Schema) -> Mapping[str, Schema]:
+    found: Mapping[str, Schema] = resolve(schema, document).get("properties", {})
+    return found
 
 
 def _parameter(document: Mapping[str, Any], raw: Mapping[str, Any]) -> Parameter:
@@ -192,22 +244,29 @@ def _limits(node: Mapping[str, Any]) -> LimitNumbers:
     )
 
 
-def _form(document: Mapping[str, Any], body: Mapping[str, Any]) -> Form | None:
+def _body(document: Mapping[str, Any], body: Mapping[str, Any]) -> Form | JsonBody:
+    required = body.get("required", False)
     for media_type, content in body["content"].items():
+        schema = resolve(content["schema"], document)
         if media_type == "multipart/form-data":
-            schema = resolve(content["schema"], document)
-            properties = {name: resolve(raw, document) for name, raw in schema["properties"].items()}
-            fields = {
-                name: Field(
-                    name,
-                    required=name in schema.get("required", ()),
-                    binary=raw.get("format") == "binary",
-                    max_bytes=raw.get("x-max-bytes"),
-                )
-                for name, raw in properties.items()
-            }
-            return Form(media_type, body.get("required", False), fields)
-    return None
+            return Form(media_type, required, _fields(document, schema))
+        if media_type == "application/json":
+            understand(schema, document)
+            return JsonBody(media_type, required, schema)
+    raise NotImplementedError(f"a body is a form or JSON, not {', '.join(body['content'])}")
+
+
+def _fields(document: Mapping[str, Any], schema: Schema) -> Mapping[str, Field]:
+    properties = {name: resolve(raw, document) for name, raw in schema["properties"].items()}
+    return {
+        name: Field(
+            name,
+            required=name in schema.get("required", ()),
+            binary=raw.get("format") == "binary",
+            max_bytes=raw.get("x-max-bytes"),
+        )
+        for name, raw in properties.items()
+    }
 
 
 def _schemes(document: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator[KeyScheme | BearerScheme]:

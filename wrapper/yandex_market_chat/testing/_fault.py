@@ -29,6 +29,8 @@ class Fault:
     read_pause:   seconds between two reads of the body, each of at most 64 KiB.
     delay:        seconds before the first byte of the answer.
     drip:         seconds between two bytes of the answer.
+    taken:        the request is carried out although its answer is lost: the file is in its chat, a chat is opened. It
+                  takes a whole body, so it does not go with a cut before or in the body, nor with an early answer.
     hold:         seconds after which a silent or dropped connection is ended for good; clients wait for less by
                   default. Stopping the server ends it too.
     description:  one line for people.
@@ -42,6 +44,7 @@ class Fault:
     read_pause: float = 0.0
     delay: float = 0.0
     drip: float = 0.0
+    taken: bool = False
     hold: float = 300.0
     description: str = field(default="", compare=False)
 
@@ -62,8 +65,19 @@ class Fault:
             raise ValueError("cut and at belong together: one says how the connection ends, the other where")
         if self.after and self.at not in _COUNTED:
             raise ValueError("after counts bytes in-body or in-answer")
+        if not isinstance(self.taken, bool):
+            raise ValueError(f"taken is True or False, not {self.taken!r}")
+        if self.taken and not self.reads_body:
+            raise ValueError(
+                "what was taken has been read: taken goes with no cut before-body or in-body, nor with early"
+            )
         if self.early is not None and self.at is not None and self.at != "in-answer":
             raise ValueError("an early answer ends the connection itself: of the cuts only in-answer goes with it")
+
+    @property
+    def reads_body(self) -> bool:
+        """Whether the whole body is read."""
+        return self.early is None and self.at not in ("before-body", "in-body")
 
 
 NO_FAULT: Final = Fault()

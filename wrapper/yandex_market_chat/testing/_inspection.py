@@ -7,14 +7,16 @@ hostile: a file is a download without a type that a browser would run, under a p
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
+from ._chats import Chats, Context, Key, Message
 from ._check import Policy, split_target
 from ._credentials import Headers
 from ._journal import Journal, ReceivedFile, ReceivedRequest
-from ._page import STYLE_HASH, Entry, page
+from ._page import MOST_SHOWN, STYLE_HASH, ShownChat, ShownFile, ShownMessage, page
 from ._reader import Head
 from ._reply import Pairs, Reply, json_reply
 
@@ -45,8 +47,9 @@ _PICTURES: Final = (
 class Inspection:
     """Answers GET and HEAD below `PREFIX`, and the request for an icon that comes with them."""
 
-    def __init__(self, journal: Journal, policy: Policy) -> None:
+    def __init__(self, journal: Journal, chats: Chats, policy: Policy) -> None:
         self._journal = journal
+        self._chats = chats
         self._policy = policy
 
     def reply(self, head: Head) -> Reply | None:
@@ -61,7 +64,7 @@ class Inspection:
             return self._json()
         found = _FILE.fullmatch(path)
         for number, file in self._journal.numbered() if found else ():
-            if found and path == _url(number, file) and number == int(found.group(1)):
+            if found and path == url_of(number, file) and number == int(found.group(1)):
                 return _download(file)
         return _text(404, f"Nothing to look at here. There is {PREFIX} and {PREFIX}received.json.")
 
@@ -70,18 +73,55 @@ class Inspection:
         return reply.encode(to_head=to_head, close=True, now=datetime.now(UTC), more=_ALWAYS)
 
     def _page(self) -> Reply:
-        entries = [
-            Entry(self._without_secrets(file.name), file, _url(number, file), _picture(file) is not None)
-            for number, file in reversed(self._journal.numbered())
-        ]
+        received = dict(self._journal.numbered())
+        about, messages = self._chats._kept()
+        shown = [self._shown_message(message, received) for message in messages[:MOST_SHOWN]]
+        # Those with the newest messages first; behind them what was opened and is empty, the newest first as well.
+        order = dict.fromkeys([message.chat for message in shown] + [*about][::-1][:MOST_SHOWN])
+        chats = [ShownChat(key, _told(about.get(key)), [m for m in shown if m.chat == key]) for key in order]
         headers = (("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", _PAGE_POLICY), _FRESH)
-        return Reply(200, headers, page(entries).encode("utf-8", "replace"))
+        return Reply(200, headers, page(chats, len(messages)).encode("utf-8", "replace"))
+
+    def _shown_message(self, message: Message, received: Mapping[int, ReceivedFile]) -> ShownMessage:
+        files: list[ShownFile] = []
+        for file in message.files:
+            taken = received.get(file.number or 0)
+            link = file.path if taken is not None and taken.kept else None
+            told = None if taken is None else self._without_secrets(taken.content_type)
+            sha256 = None if taken is None else taken.sha256
+            picture = taken is not None and _picture(taken) is not None
+            files.append(ShownFile(self._without_secrets(file.name), file.size, told, link, sha256, picture))
+        chat = (message.business_id, message.chat_id)
+        return ShownMessage(chat, message.sender, self._without_secrets(message.text), files, message.at)
 
     def _json(self) -> Reply:
         files = [self._file(number, file) for number, file in self._journal.numbered()]
         requests = [self._request(request) for request in self._journal.requests]
+        about, messages = self._chats._kept()
+        by_chat: dict[Key, list[Message]] = {key: [] for key in about}
+        for message in reversed(messages):
+            by_chat.setdefault((message.business_id, message.chat_id), []).append(message)
+        chats = [self._chat(key, about.get(key), listed) for key, listed in by_chat.items()]
         policy = ("Content-Security-Policy", _FILE_POLICY)
-        return json_reply(200, {"files": files, "requests": requests}, (policy, _FRESH))
+        return json_reply(200, {"files": files, "requests": requests, "chats": chats}, (policy, _FRESH))
+
+    def _chat(self, key: Key, context: Context | None, messages: list[Message]) -> dict[str, object]:
+        return {
+            "business_id": key[0],
+            "chat_id": key[1],
+            "about": None if context is None else context.about,
+            "about_id": None if context is None else context.id,
+            "messages": [
+                {
+                    "message_id": message.message_id,
+                    "sender": self._without_secrets(message.sender),
+                    "text": self._without_secrets(message.text),
+                    "files": [{"name": self._without_secrets(f.name), "size": f.size} for f in message.files],
+                    "sent_at": message.at.isoformat(),
+                }
+                for message in messages
+            ],
+        }
 
     def _file(self, number: int, file: ReceivedFile) -> dict[str, object]:
         return {
@@ -93,12 +133,13 @@ class Inspection:
             "size": file.size,
             "sha256": file.sha256,
             "received_at": file.at.isoformat(),
-            "url": _url(number, file) if file.kept else None,
+            "url": url_of(number, file) if file.kept else None,
             "headers": self._headers(file.headers),
         }
 
     def _request(self, request: ReceivedRequest) -> dict[str, object]:
         return {
+            "operation": request.operation,
             "method": self._without_secrets(request.method),
             "path": self._without_secrets(request.path),
             "query": self._without_secrets(request.query),
@@ -119,7 +160,12 @@ class Inspection:
 _FRESH: Final = ("Cache-Control", "no-store")
 
 
-def _url(number: int, file: ReceivedFile) -> str:
+def _told(context: Context | None) -> str:
+    return "" if context is None else f", {context.about.lower()} {context.id}"
+
+
+def url_of(number: int, file: ReceivedFile) -> str:
+    """Return the path of a file that was taken."""
     # With the checksum, so that a browser can keep the file and not mistake it for one of an earlier server.
     return f"{PREFIX}files/{number}-{file.sha256[:16]}"
 

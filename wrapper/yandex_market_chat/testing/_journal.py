@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
+from ._contract import Operation
 from ._credentials import Headers
 from ._limits import Ticket
 from ._multipart import Part
@@ -23,7 +24,10 @@ _MOST_BUSINESSES: Final = 10_000
 
 @dataclass(frozen=True)
 class ReceivedFile:
-    """A file that the server took and answered with 200 and the status OK, whether or not all of that got through.
+    """A file that the server took.
+
+    That is, it answered with 200 and the status OK, whether or not all of that got through, or the script said
+    `taken=True`.
 
     business_id, chat_id:  where it was sent.
     name:          the file name of the part, None if it had none.
@@ -59,6 +63,7 @@ class ReceivedFile:
 class ReceivedRequest:
     """A request as it arrived, valid or not, and what became of it.
 
+    operation:       the id of the operation that it is about, such as "sendFileToChat"; None if it is about none.
     method, target:  of the request line; both empty if it was not to be understood.
     path, query:     the two halves of the target, still percent-encoded.
     headers:         names and values in the order of the wire, with the credentials; the `repr` does not show them.
@@ -79,6 +84,7 @@ class ReceivedRequest:
     headers: Headers = field(repr=False)
     connection: int
     at: datetime
+    operation: str | None = None
     body_complete: bool = False
     status: int | None = None
     violation: str | None = None
@@ -105,6 +111,7 @@ class Visit:
     def __init__(self, journal: Journal, number: int, request: ReceivedRequest, business: int | None) -> None:
         self.request = request
         self.business = business
+        self.operation: Operation | None = None
         self.contents = request._contents
         self.ticket: Ticket | None = None
         self.on_leave: Callable[[], None] | None = None
@@ -202,10 +209,12 @@ class Journal:
                 if not self._in_flight[whom]:
                     del self._in_flight[whom]
 
-    def accept(self, file: ReceivedFile) -> None:
+    def accept(self, file: ReceivedFile) -> int:
+        """Keep a file; its number, the first being 1."""
         with self._lock:
             characters = len(file.name or "") + len(file.content_type or "")
-            self._received.add(file, characters + sum(len(name) + len(value) for name, value in file.headers))
+            head = sum(len(name) + len(value) for name, value in file.headers)
+            return self._received.add(file, characters + head) + 1
 
     def served(self, visit: Visit) -> None:
         """Keep the content of a request that has been served, at the cost of the oldest."""

@@ -7,9 +7,8 @@ from functools import cached_property
 from typing import Final, Self
 
 from .. import AsyncChatClient, ChatClient, Timeout
-from ._answer import Answer
-from ._fault import Fault
 from ._journal import ReceivedRequest
+from ._script import Step
 from ._server import MockServer
 
 # Enough for a server next door, and a silence ends soon.
@@ -19,9 +18,9 @@ _TIMEOUT: Final = Timeout(total=30, write=2, read=2)
 class MarketChat(MockServer):
     """The fixture `market_chat`: a running `MockServer` with a client of each mode that is set up for it.
 
-    A valid request gets the documented 200, unless an answer or fault was scripted for it (`script`, `script_for`). The
-    test fails if a request broke the contract and nothing was scripted for it, and if something scripted was not used;
-    `@pytest.mark.market_chat(allow_violations=True, allow_unused=True)` relaxes either.
+    A valid request gets the documented 200, unless an answer or fault was scripted for it (`script`, `script_for`,
+    `script_on`). The test fails if a request broke the contract and nothing was scripted for it, and if something
+    scripted was not used; `@pytest.mark.market_chat(allow_violations=True, allow_unused=True)` relaxes either.
 
     The clients wait at most 2 s for each read and write, and 30 s in all, so that a silence soon ends as
     ResponseTimeoutError. Setting or moving the clock makes them forget what they know of allowances: a spent quota is
@@ -65,7 +64,7 @@ class MarketChat(MockServer):
 
     def unused(self) -> tuple[str, ...]:
         """Say, each in a line, what was scripted and not used."""
-        return tuple(_step(step) for step in self.script_left)
+        return tuple(map(_step, self._service.script.left))
 
 
 def _violation(request: ReceivedRequest) -> str:
@@ -74,10 +73,11 @@ def _violation(request: ReceivedRequest) -> str:
     return f"{line!r} was answered {request.status or 'nothing'}: {request.violation}"
 
 
-def _step(step: Answer | Fault) -> str:
+def _step(scripted: Step) -> str:
+    step = scripted.source
     shown = {field.name: getattr(step, field.name) for field in fields(step) if field.name != "off_contract"}
     defaults = {field.name: field.default for field in fields(step)}
     told = ", ".join(
         f"{name}={value!r}"[:100] for name, value in shown.items() if name == "status" or value != defaults[name]
     )
-    return f"{type(step).__name__}({told})"
+    return f"{type(step).__name__}({told}), on {scripted.operation}"

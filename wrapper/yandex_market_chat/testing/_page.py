@@ -7,13 +7,13 @@ import hashlib
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 from typing import Final
 
-from ._journal import ReceivedFile
-
 _REFRESH: Final = 2  # seconds
-_MOST_SHOWN: Final = 200
+#: Messages, the newest.
+MOST_SHOWN: Final = 200
 _LONGEST_TEXT: Final = 200
 
 _STYLE: Final = (
@@ -31,44 +31,74 @@ _INVISIBLE: Final = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A file, its name as it may be shown, where it can be had, and whether it is a picture."""
+class ShownFile:
+    """A file of a message. Of one that was received: its type, where it can be had if it is kept, and its sha256."""
 
     name: str | None
-    file: ReceivedFile
-    url: str
+    size: int
+    content_type: str | None
+    link: str | None
+    sha256: str | None
     picture: bool
 
 
-def page(entries: Sequence[Entry]) -> str:
-    """Return the page for these files, newest first. Everything that a sender chose is escaped."""
-    chats: dict[tuple[int, int], list[Entry]] = {}
-    for entry in entries[:_MOST_SHOWN]:
-        chats.setdefault((entry.file.business_id, entry.file.chat_id), []).append(entry)
+@dataclass(frozen=True, slots=True)
+class ShownMessage:
+    """A message as it may be shown."""
+
+    chat: tuple[int, int]
+    sender: str
+    text: str | None
+    files: Sequence[ShownFile]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ShownChat:
+    """A chat with what it is about, which may be nothing, and its messages, the newest first."""
+
+    key: tuple[int, int]
+    about: str
+    messages: Sequence[ShownMessage]
+
+
+def page(chats: Sequence[ShownChat], messages: int) -> str:
+    """Return the page for these chats; of so many messages not all are shown. What others chose is escaped."""
     sections = [
-        f"<h2>Business {business}, chat {chat}</h2>\n<ul>\n{''.join(map(_item, files))}</ul>\n"
-        for (business, chat), files in chats.items()
+        f"<h2>Business {chat.key[0]}, chat {chat.key[1]}{chat.about}</h2>\n"
+        f"<ul>\n{''.join(map(_item, chat.messages)) or '<li>Empty.</li>'}</ul>\n"
+        for chat in chats
     ]
-    hidden = len(entries) - _MOST_SHOWN
+    hidden = messages - sum(len(chat.messages) for chat in chats)
     if hidden > 0:
         sections.append(f"<p>{hidden} older ones are not shown.</p>\n")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         # Not by a script, so that the policy can forbid all of them.
         f'<meta http-equiv="refresh" content="{_REFRESH}">'
-        f"<title>Received files ({len(entries)})</title><style>{_STYLE}</style></head><body>\n"
-        f"<h1>Received files</h1>\n{''.join(sections) or '<p>None yet.</p>'}</body></html>\n"
+        f"<title>Chats ({messages} messages)</title><style>{_STYLE}</style></head><body>\n"
+        f"<h1>Chats</h1>\n{''.join(sections) or '<p>None yet.</p>'}</body></html>\n"
     )
 
 
-def _item(entry: Entry) -> str:
-    file = entry.file
-    name = f"<bdi>{_shown(entry.name) or 'without a name'}</bdi>"
-    told = f"{_shown(file.content_type) or 'no type'}, {file.size} bytes, {file.at:%Y-%m-%d %H:%M:%S} UTC"
-    if not file.kept:
-        return f"<li>{name} <small>{told}; no longer kept, sha256 {file.sha256}</small></li>\n"
-    picture = f'<img src="{entry.url}" alt="" loading="lazy">' if entry.picture else ""
-    return f'<li><a href="{entry.url}">{name}</a> <small>{told}</small>{picture}</li>\n'
+def _item(message: ShownMessage) -> str:
+    # What the server took came from the seller; that goes without saying.
+    sender = "" if message.sender == "PARTNER" else f"{_shown(message.sender)}, "
+    when = f"{sender}{message.at:%Y-%m-%d %H:%M:%S} UTC"
+    files = "".join(_file(file, when) for file in message.files)
+    text = f"<bdi>{_shown(message.text)}</bdi> <small>{when}</small>" if message.text is not None else ""
+    return f"<li>{text}{files}</li>\n"
+
+
+def _file(file: ShownFile, when: str) -> str:
+    name = f"<bdi>{_shown(file.name) or 'without a name'}</bdi>"
+    kind = f"{_shown(file.content_type) or 'no type'}, " if file.sha256 else ""
+    told = f"{kind}{file.size} bytes, {when}"
+    if file.link is None:
+        lost = f"; no longer kept, sha256 {file.sha256}" if file.sha256 else ""
+        return f"{name} <small>{told}{lost}</small>"
+    picture = f'<img src="{file.link}" alt="" loading="lazy">' if file.picture else ""
+    return f'<a href="{file.link}">{name}</a> <small>{told}</small>{picture}'
 
 
 def _shown(text: str | None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, Final
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -42,14 +42,14 @@ class Reply:
         return framed or "close" in given.get("connection", "")
 
     @property
-    def said(self) -> object:
-        """What the body says as its `status`; None if that cannot be told."""
+    def json(self) -> object:
+        """What the body says, as JSON; None if it is none."""
         body = self.body if self.wire is None else self.wire.partition(b"\r\n\r\n")[2]
         try:
             value: object = json.loads(body)
         except (ValueError, RecursionError):
             return None
-        return cast("dict[str, object]", value).get("status") if isinstance(value, dict) else None
+        return value
 
     def encode(self, *, to_head: bool, close: bool, now: datetime, more: Pairs = ()) -> bytes:
         """Return the bytes of the answer.

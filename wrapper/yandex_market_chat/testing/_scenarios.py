@@ -76,11 +76,12 @@ _FAULT_FIELDS: Final = {field.name for field in fields(Fault)}
 _ANSWER_FIELDS: Final = {field.name for field in fields(Answer)} - {"wire"} | {"raw"}
 
 
-def load_scenario(path: str | os.PathLike[str], add: Callable[[Answer | Fault], None]) -> None:
+def load_scenario(path: str | os.PathLike[str], add: Callable[[Answer | Fault, str | None], None]) -> None:
     """Read a JSON file and give its entries to `add`, in order; ValueError with the number of the entry that is wrong.
 
     The file is a list. An entry is an object: `{"scenario": "reset-after-body"}`, or the fields of an Answer, with the
-    fields of a Fault in `fault` and text in `raw` for `Answer.raw`, or the fields of a Fault.
+    fields of a Fault in `fault` and text in `raw` for `Answer.raw`, or the fields of a Fault; and in `operation` the id
+    of the operation that it is for, without which it is for the next file that is sent.
     """
     text = Path(path).read_bytes()
     try:
@@ -91,18 +92,26 @@ def load_scenario(path: str | os.PathLike[str], add: Callable[[Answer | Fault], 
         raise ValueError(f"{os.fspath(path)}: not a list of entries")
     for number, entry in enumerate(cast("list[object]", entries), 1):
         try:
-            add(_entry(entry))
+            operation, step = _entry(entry)
+            add(step, operation)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)}: entry {number}: {error}") from None
 
 
-def _entry(entry: object) -> Answer | Fault:
-    if not isinstance(entry, dict) or not entry:
-        raise ValueError("an entry is an object with at least one field")
-    given = cast("dict[str, Any]", entry)
+def _entry(entry: object) -> tuple[str | None, Answer | Fault]:
+    given = dict(cast("dict[str, Any]", entry)) if isinstance(entry, dict) else {}
+    operation = given.pop("operation", None)
+    if not given:
+        raise ValueError("an entry is an object with at least one field, beside its operation")
+    if operation is not None and not isinstance(operation, str):
+        raise ValueError("operation is the id of an operation")
+    return operation, _step(given)
+
+
+def _step(given: dict[str, Any]) -> Answer | Fault:
     if "scenario" in given:
         if len(given) > 1:
-            raise ValueError("a scenario has no further fields")
+            raise ValueError("a scenario has no further fields, but for operation")
         return _named(given["scenario"])
     if given.keys() & (_ANSWER_FIELDS - _FAULT_FIELDS):
         return _answer(given)
@@ -125,8 +134,8 @@ def _answer(given: dict[str, Any]) -> Answer:
     if "raw" not in known:
         return Answer(**known)
     raw = known.pop("raw")
-    if not isinstance(raw, str) or not known.keys() <= {"fault", "description"}:
-        raise ValueError("raw is text that takes the place of the whole answer; only fault and description go with it")
+    if not isinstance(raw, str) or not known.keys() <= {"taken", "fault", "description"}:
+        raise ValueError("raw is text in place of the whole answer; only taken, fault and description go with it")
     return Answer.raw(raw.encode(), **known)
 
 

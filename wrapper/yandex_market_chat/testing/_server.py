@@ -14,6 +14,7 @@ from typing import Final, Self
 
 from ._answer import Answer
 from ._channel import Channel, make_buffer
+from ._chats import Chats
 from ._check import Policy
 from ._clock import Clock, real_monotonic
 from ._connection import Connection
@@ -46,7 +47,9 @@ class MockServer:
                    gives each its scopes, such as `{key: ["all-methods"]}`; otherwise they have all.
     oauth_tokens:  the bearer tokens that are taken, with or without scopes; None: one made-up token.
     businesses:    ids that exist, any other is refused with 403; None: every one exists.
-    chats:         ids that exist, any other is refused with 404; None: every one exists.
+    chats:         ids that exist from the start, any other is refused with 404 until it is opened (by createChat, or
+                   by `server.chats`); None: every one exists.
+    orders:        ids of orders and returns that exist, createChat refuses any other with 404; None: every one exists.
     ssl_context:   makes it an HTTPS server.
     scenario:      a JSON file with the script to begin with; ValueError with the number of the entry that is wrong.
     limits:        whether Market's limits hold from the start (see `Limits`).
@@ -69,6 +72,7 @@ class MockServer:
         oauth_tokens: Collection[str] | Mapping[str, Collection[str]] | None = None,
         businesses: Collection[int] | None = None,
         chats: Collection[int] | None = None,
+        orders: Collection[int] | None = None,
         ssl_context: ssl.SSLContext | None = None,
         scenario: str | os.PathLike[str] | None = None,
         limits: bool = False,
@@ -88,13 +92,14 @@ class MockServer:
                 _with_scopes((FAKE_OAUTH_TOKEN,) if oauth_tokens is None else oauth_tokens, check_oauth_token),
                 businesses,
                 chats,
+                orders,
                 strict=strict,
             ),
             limits=limits,
             keep_bytes=keep_bytes,
         )
         if scenario is not None:
-            load_scenario(scenario, self.script)
+            load_scenario(scenario, self._add)
         self._thread: threading.Thread | None = None
         self._buffer = make_buffer()
         self._stopping: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
@@ -111,6 +116,7 @@ class MockServer:
         host, port = listener.getsockname()[:2]
         scheme = "http" if self._ssl_context is None else "https"
         self._base_url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        self._service.base_url = self._base_url
         ready: Future[None] = Future()
         self._thread = threading.Thread(
             target=self._live, args=(listener, ready), name=f"MockServer {port}", daemon=True
@@ -193,10 +199,18 @@ class MockServer:
         """The server's clock, which tests can set and move."""
         return self._service.clock
 
+    @property
+    def chats(self) -> Chats:
+        """The chats: what was opened and sent, and what the test puts in; how soon and how the history shows it."""
+        return self._service.chats
+
     # Script
 
     def script(self, *steps: Answer | Fault) -> None:
-        """Append answers and faults for the next requests, one each, be they valid or not; then all is normal again.
+        """Append answers and faults for the next files that are sent, one each; then all is normal again.
+
+        They serve the next requests of sendFileToChat, be they valid or not, and requests that are of no operation.
+        What a client does around a send, such as reading the history, uses none of them up: see `script_on`.
 
         ValueError with a sentence if an answer breaks the contract without `off_contract=True`; then none is appended.
         """
@@ -204,22 +218,34 @@ class MockServer:
         self._service.script.add(steps)
 
     def script_for(self, chat_id: int, *steps: Answer | Fault) -> None:
-        """Append those for the next requests to one chat; they come before those of `script`."""
+        """Append those for the next files that are sent to one chat; they come before those of `script`."""
         __tracebackhide__ = True
-        self._service.script.add(steps, chat_id)
+        self._service.script.add(steps, chat_id=chat_id)
+
+    def script_on(self, operation: str, *steps: Answer | Fault) -> None:
+        """Append those for the next requests of one operation, by its id: `script_on("getChatHistory", Answer(500))`.
+
+        ValueError for an operation that the contract does not have, too.
+        """
+        __tracebackhide__ = True
+        self._service.script.add(steps, operation=operation)
+
+    def _add(self, step: Answer | Fault, operation: str | None) -> None:
+        self._service.script.add((step,), operation=operation)
 
     @property
     def script_left(self) -> tuple[Answer | Fault, ...]:
         """What has not been used up yet."""
-        return self._service.script.left
+        return tuple(step.source for step in self._service.script.left)
 
     # Journal
 
     @property
     def received(self) -> tuple[ReceivedFile, ...]:
-        """The files that were taken and answered with 200 and the status OK, in order: a tuple, made anew each time.
+        """The files that were taken, in order: a tuple, made again each time; only the latest, see `keep_bytes`.
 
-        An answer that was cut on its way counts. Only the latest are kept, see `keep_bytes`.
+        Taken is what is answered with 200 and the status OK, also if the answer is late, or cut on its way; and what
+        was scripted with `taken=True`.
         """
         return self._service.journal.received
 
