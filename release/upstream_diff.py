@@ -123,7 +123,7 @@ class Document:
                 credential = f"{scheme['type']} {scheme.get('in', '')} {scheme.get('name', scheme.get('scheme', ''))}"
                 found[f"credential {credential.strip()}",] = ", ".join(scopes) or "accepted"
                 if scheme["type"] == "apiKey":
-                    of_key = operation.get("x-scopes", operation.get("x-auth-scopes", ()))
+                    of_key = operation.get("x-scopes", scheme.get("x-scopes", operation.get("x-auth-scopes", ())))
                     found["scopes of the key",] = ", ".join(sorted(of_key))
         return found
 
