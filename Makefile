@@ -74,6 +74,10 @@ coverage: $(VENV)/dev ## measure branch coverage of the wrapper's core and of ba
 test-page: $(VENV)/dev ## test the mock server's page in headless Chromium (Debian: apt-get install chromium)
 	$(BIN)/pytest -p no:schemathesis wrapper/tests/page/in_chromium.py
 
+.PHONY: test-gateways
+test-gateways: $(VENV)/dev ## send through real gateways that fail (Debian: apt-get install nginx haproxy apache2-bin); a minute
+	$(BIN)/pytest -q -n 4 -p no:schemathesis --randomly-seed=$(SEED) wrapper/tests/gateways/in_gateways.py
+
 .PHONY: test-schemathesis
 test-schemathesis: $(VENV)/dev ## run stock schemathesis against the mock server: 2 000 cases, all checks; a minute
 	$(BIN)/python contract_tests/stock_schemathesis.py
@@ -137,10 +141,11 @@ test-matrix: test-declared ## test the built wheel on each Python, with the lowe
 	@touch $@
 
 .PHONY: bench
-bench: .bench/ours .bench/peer ##! measure what a send costs, against other clients; some minutes, best on an idle machine
+bench: .bench/ours .bench/peer ##! measure what a send costs, against other clients; some minutes, best on an idle machine; PAGE=README.md writes it there
 	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir .bench/dist
 	@$(BIN)/uv pip install --quiet --compile-bytecode --no-deps --reinstall --python .bench/ours/bin/python .bench/dist/*.whl
-	@.bench/ours/bin/python benchmarks/bench.py .bench/peer/bin/python
+	@$(BIN)/python benchmarks/certificate.py .bench/tls
+	@.bench/ours/bin/python benchmarks/bench.py .bench/peer/bin/python .bench/tls .bench/results.json $(if $(PAGE),--page $(PAGE))
 
 ## checks
 

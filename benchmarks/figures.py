@@ -1,9 +1,8 @@
-"""The benchmark's figures for people: the table of README.md, and a picture. Both are made from bench.json alone."""
+"""The benchmark's figures for people, as Markdown."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 Found = dict[str, Any]
@@ -14,29 +13,32 @@ LABELS = {
     "httpx": "httpx",
     "requests": "requests",
     "urllib3": "urllib3",
-    "generated": "generated client, as it is",
-    "by_hand": "generated request by hand, our transport",
+    "generated": "generated client alone",
     "ya_market_api": "ya-market-api",
     "raw_socket": "a raw socket",
     "ours_async": "this package, async",
     "httpx_async": "httpx, async",
     "aiohttp_async": "aiohttp",
-    "by_hand_async": "generated request by hand, our transport, async",
     "ya_market_api_async": "ya-market-api, async",
 }
-SENT = ["10 KB, reused connection", "10 KB, new connection", "5 MB, reused connection", "5 MB, new connection"]
+SENT = ["10 KB, TLS", "10 KB, plain", "5 MB, TLS", "5 MB, plain"]
 
 
 def measured_of(row: Found) -> str:
     """Return what was measured for a bound, with its spread."""
     if "ratio" in row:
-        least = f"; importing what is needed: {row['least']:.2f}" if "least" in row else ""
-        return f"{row['ratio']:.2f} ({row['lower']:.2f} to {row['upper']:.2f}){least}"
+        return f"{row['ratio']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"
     return f"{abs(row['value']) if abs(row['value']) < 0.005 else row['value']:.2f}"
 
 
+def limit_of(row: Found) -> str:
+    """Return the bound, if there is one, and what it counts."""
+    unit = " ".join(LABELS.get(word, word) for word in row["unit"].split(" "))
+    return unit if row["most"] is None else f"at most {row['most']:.2f} {unit}"
+
+
 def table(found: Found) -> list[str]:
-    """Return the lines of README.md."""
+    """Return the tables, line by line."""
     about = found["measured"]
     packages = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
     lines = [
@@ -48,37 +50,16 @@ def table(found: Found) -> list[str]:
     for name, label in LABELS.items():
         costs = (f"{found['medians'][what][name] * 1000:.2f}" for what in SENT)
         lines.append(f"| {label} | " + " | ".join(costs) + " |")
-    lines += ["", "| bound | measured (quartiles of the rounds) | at most | |", "| --- | --- | --- | --- |"]
+    lines += ["", "| what | measured (quartiles of the rounds) | bound |", "| --- | --- | --- |"]
     for row in found["bounds"]:
-        unit = " ".join(LABELS.get(word, word) for word in row["unit"].split(" "))
-        lines.append(
-            f"| {row['what']} | {measured_of(row)} | {row['most']:.2f} {unit} | {'' if row['kept'] else '**missed**'} |"
-        )
+        missed = "" if row["kept"] else ", **missed**"
+        lines.append(f"| {row['what']} | {measured_of(row)} | {limit_of(row)}{missed} |")
     return lines
 
 
 def with_table(text: str, found: Found) -> str:
-    """Return README.md with the table of these figures."""
+    """Return a page with the tables of these figures between its two marks."""
     place = re.compile(re.escape(BEGIN) + ".*" + re.escape(END), re.DOTALL)
     if not place.search(text):
-        raise SystemExit(f"README.md has no place for the table, between {BEGIN.strip()} and {END.strip()}")
+        raise SystemExit(f"the page has no place for the table, between {BEGIN.strip()} and {END.strip()}")
     return place.sub(lambda _: BEGIN + "\n" + "\n".join(table(found)) + "\n\n" + END, text)
-
-
-def draw(found: Found, path: Path) -> None:
-    """Write the picture: what a send costs, by sender."""
-    import matplotlib as mpl
-    from matplotlib import pyplot
-
-    mpl.rcParams["svg.hashsalt"] = "bench"  # the same figures give the same file
-    chart, axes = pyplot.subplots(1, 2, figsize=(11, 4.2), sharey=True, layout="constrained")
-    for panel, what in zip(axes, ("10 KB, reused connection", "5 MB, reused connection"), strict=True):
-        names = [name for name in LABELS if name in found["medians"][what]][::-1]
-        costs = [found["medians"][what][name] * 1000 for name in names]
-        colours = ["tab:blue" if name.startswith("ours") else "silver" for name in names]
-        panel.bar_label(panel.barh([LABELS[name] for name in names], costs, color=colours), fmt="%.2f", padding=2)
-        panel.set_title(what)
-        panel.set_xlabel("CPU of one send, ms")
-        panel.margins(x=0.15)
-        panel.spines[["top", "right"]].set_visible(False)
-    chart.savefig(path, metadata={"Date": None})

@@ -1,7 +1,8 @@
-"""What is compared: the same file sent by ours and by what one would take instead, each in a process of its own.
+"""What is compared: the same file sent by this package and by its alternatives, each in a process of its own.
 
-`python senders.py NAME URL once` sends 10 KB and ends. `python senders.py NAME URL` reads lines "size reuse count" and
-answers each with the CPU seconds that so many sends took.
+`python senders.py NAME URL` sends 10 KB and ends. `python senders.py NAME` reads lines "url size count" and answers
+each with the CPU seconds that so many sends took. Every send opens a connection, as Market asks for. For TLS each
+library finds the authority to trust in the environment, as it does by default.
 
 Nothing is imported here that a sender would not import: the first use counts too.
 """
@@ -12,32 +13,34 @@ import time
 BUSINESS, CHAT, NAME, TYPE = 123, 456, "invoice.pdf", "application/pdf"
 PATH = f"/v2/businesses/{BUSINESS}/chats/file/send"
 KEY = "ACMA:" + "0" * 40
-# The same for all, as far as they can be told.
-HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "benchmark", "Api-Key": KEY}
+# The same for all, as far as they allow it.
+HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+    "User-Agent": "benchmark",
+    "Api-Key": KEY,
+}
 
 
-def _headers(reuse):
-    return HEADERS if reuse else HEADERS | {"Connection": "close"}
-
-
-def ours(url, reuse):
+def ours(url):
     from yandex_market_chat import ChatClient
 
-    chat = ChatClient(api_key=KEY, base_url=url, keep_alive=reuse)
+    chat = ChatClient(api_key=KEY, base_url=url)
     return lambda content: chat.send_file(content, business_id=BUSINESS, chat_id=CHAT, name=NAME)
 
 
-def ours_async(url, reuse):
+def ours_async(url):
     from yandex_market_chat import AsyncChatClient
 
-    chat = AsyncChatClient(api_key=KEY, base_url=url, keep_alive=reuse)
+    chat = AsyncChatClient(api_key=KEY, base_url=url)
     return lambda content: chat.send_file(content, business_id=BUSINESS, chat_id=CHAT, name=NAME)
 
 
-def httpx(url, reuse):
+def httpx(url):
     import httpx
 
-    client = httpx.Client(headers=_headers(reuse))
+    client = httpx.Client(headers=HEADERS)
 
     def send(content):
         response = client.post(url + PATH, params={"chatId": CHAT}, files={"file": (NAME, content, TYPE)})
@@ -46,10 +49,10 @@ def httpx(url, reuse):
     return send
 
 
-def httpx_async(url, reuse):
+def httpx_async(url):
     import httpx
 
-    client = httpx.AsyncClient(headers=_headers(reuse))
+    client = httpx.AsyncClient(headers=HEADERS)
 
     async def send(content):
         response = await client.post(url + PATH, params={"chatId": CHAT}, files={"file": (NAME, content, TYPE)})
@@ -58,11 +61,11 @@ def httpx_async(url, reuse):
     return send
 
 
-def requests(url, reuse):
+def requests(url):
     import requests
 
     session = requests.Session()
-    session.headers.update(_headers(reuse))
+    session.headers.update(HEADERS)
 
     def send(content):
         response = session.post(url + PATH, params={"chatId": CHAT}, files={"file": (NAME, content, TYPE)})
@@ -71,10 +74,10 @@ def requests(url, reuse):
     return send
 
 
-def urllib3(url, reuse):
+def urllib3(url):
     import urllib3
 
-    pool = urllib3.PoolManager(headers=_headers(reuse))
+    pool = urllib3.PoolManager(headers=HEADERS)
 
     def send(content):
         response = pool.request("POST", f"{url}{PATH}?chatId={CHAT}", fields={"file": (NAME, content, TYPE)})
@@ -83,15 +86,14 @@ def urllib3(url, reuse):
     return send
 
 
-def aiohttp_async(url, reuse):
+def aiohttp_async(url):
     import aiohttp
 
     sessions = []
 
     async def send(content):
-        if not sessions:  # a session wants a running loop
-            connector = aiohttp.TCPConnector(force_close=not reuse)
-            sessions.append(aiohttp.ClientSession(headers=HEADERS, connector=connector))
+        if not sessions:  # a session needs a running loop
+            sessions.append(aiohttp.ClientSession(headers=HEADERS, connector=aiohttp.TCPConnector(force_close=True)))
         form = aiohttp.FormData()
         form.add_field("file", content, filename=NAME, content_type=TYPE)
         async with sessions[0].post(url + PATH, params={"chatId": CHAT}, data=form) as response:
@@ -100,7 +102,7 @@ def aiohttp_async(url, reuse):
     return send
 
 
-def generated(url, reuse):
+def generated(url):
     from io import BytesIO
 
     from _yandex_market_chat_api import AuthenticatedClient
@@ -108,7 +110,7 @@ def generated(url, reuse):
     from _yandex_market_chat_api.models import SendFileToChatRequest
     from _yandex_market_chat_api.types import File
 
-    client = AuthenticatedClient(url, token=KEY, prefix="", auth_header_name="Api-Key", headers=_headers(reuse))
+    client = AuthenticatedClient(url, token=KEY, prefix="", auth_header_name="Api-Key", headers=dict(HEADERS))
 
     def send(content):
         body = SendFileToChatRequest(file=File(BytesIO(content), NAME, TYPE))
@@ -118,85 +120,21 @@ def generated(url, reuse):
     return send
 
 
-def _request_and_check(url, reuse):
-    import httpx
-
-    from _yandex_market_chat_api import Client
-    from _yandex_market_chat_api.api.chats import send_file_to_chat
-    from _yandex_market_chat_api.models import SendFileToChatRequest
-    from _yandex_market_chat_api.types import File
-
-    client = Client(url)
-
-    def request(content):
-        body = SendFileToChatRequest(file=File(content, NAME, TYPE))
-        call = send_file_to_chat._get_kwargs(BUSINESS, body=body, chat_id=CHAT)
-        call["url"], call["headers"] = url + call["url"], call["headers"] | _headers(reuse)
-        return httpx.Request(**call)
-
-    def check(response):
-        assert send_file_to_chat._parse_response(client=client, response=response).status.value == "OK"
-
-    return request, check
-
-
-def _attempt(chat):
-    """Below our transport the network asks which attempt it is."""
-    import math
-
-    from yandex_market_chat._exchange import Exchange
-
-    return Exchange(chat._credentials, chat._timeout, math.inf)
-
-
-def by_hand(url, reuse):
-    from yandex_market_chat import ChatClient
-
-    (request, check), chat = _request_and_check(url, reuse), ChatClient(api_key=KEY, base_url=url, keep_alive=reuse)
-
-    def send(content):
-        with _attempt(chat):
-            response = chat._connections().handle_request(request(content))
-            response.read()
-            response.close()
-        check(response)
-
-    return send
-
-
-def by_hand_async(url, reuse):
-    from yandex_market_chat import AsyncChatClient
-
-    (request, check), chat = (
-        _request_and_check(url, reuse),
-        AsyncChatClient(api_key=KEY, base_url=url, keep_alive=reuse),
-    )
-
-    async def send(content):
-        with _attempt(chat):
-            response = await (await chat._connections()).handle_async_request(request(content))
-            await response.aread()
-            await response.aclose()
-        check(response)
-
-    return send
-
-
-def ya_market_api(url, reuse):
+def ya_market_api(url):
     from ya_market_api.chat.dataclass import ChatMessageCreateFileRequest
     from ya_market_api.sync_api import SyncAPI
 
     api = SyncAPI.build(KEY, base_url=url, business_id=BUSINESS)
-    api.config.session.headers.update({name: value for name, value in _headers(reuse).items() if name != "Api-Key"})
+    api.config.session.headers.update({name: value for name, value in HEADERS.items() if name != "Api-Key"})
 
-    def send(content):  # it cannot tell a name, nor a type
+    def send(content):  # takes neither a name nor a type
         answer = api.chat.create_chat_message_file(ChatMessageCreateFileRequest(chat_id=CHAT, file=content))
         assert answer.status.value == "OK"
 
     return send
 
 
-def ya_market_api_async(url, reuse):
+def ya_market_api_async(url):
     from ya_market_api.async_api import AsyncAPI
     from ya_market_api.chat.dataclass import ChatMessageCreateFileRequest
 
@@ -205,49 +143,48 @@ def ya_market_api_async(url, reuse):
     async def send(content):
         if not apis:
             apis.append(await AsyncAPI.build(KEY, base_url=url, business_id=BUSINESS))
-            apis[0].config.session.headers.update(_headers(reuse))
+            apis[0].config.session.headers.update(HEADERS)
         answer = await apis[0].chat.create_chat_message_file(ChatMessageCreateFileRequest(chat_id=CHAT, file=content))
         assert answer.status.value == "OK"
 
     return send
 
 
-def raw_socket(url, reuse):
+def raw_socket(url):
     """The floor: no library at all, the request built once."""
     import socket
+    import ssl
 
-    address, slash, path = url.removeprefix("http://").partition("/")
+    scheme, _, rest = url.partition("://")
+    address, slash, path = rest.partition("/")
     host, _, port = address.partition(":")
-    requests, connections = {}, []
+    context = ssl.create_default_context() if scheme == "https" else None
+    requests = {}
 
     def request_of(content):
         head = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{NAME}"\r\nContent-Type: {TYPE}\r\n\r\n'
-        told = _headers(reuse) | {
+        headers = HEADERS | {
             "Host": host,
             "Content-Length": len(head) + len(content) + len("\r\n--b--\r\n"),
             "Content-Type": "multipart/form-data; boundary=b",
         }
-        lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
-        return (
-            f"POST {slash}{path}{PATH}?chatId={CHAT} HTTP/1.1\r\n{lines}\r\n{head}".encode()
-            + content
-            + b"\r\n--b--\r\n"
-        )
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        target = f"{slash}{path}{PATH}?chatId={CHAT}"
+        return f"POST {target} HTTP/1.1\r\n{lines}\r\n{head}".encode() + content + b"\r\n--b--\r\n"
 
     def send(content):
         request = requests.get(len(content)) or requests.setdefault(len(content), request_of(content))
-        connection = connections.pop() if connections else socket.create_connection((host, int(port)))
-        connection.sendall(request)
-        assert connection.recv(65536).endswith(b'{"status":"OK"}')
-        if reuse:
-            connections.append(connection)
-        else:
-            connection.close()
+        connection = socket.create_connection((host, int(port)))
+        if context is not None:
+            connection = context.wrap_socket(connection, server_hostname=host)
+        with connection:
+            connection.sendall(request)
+            assert connection.recv(65536).endswith(b'{"status":"OK"}')
 
     return send
 
 
-def main(name, url, *how):
+def main(name, *once):
     """Be one of them."""
     make = globals()[name]
     if name.endswith("_async"):
@@ -272,18 +209,18 @@ def main(name, url, *how):
             run(work)
         return time.process_time() - start
 
-    if how == ("once",):
-        measured(make(url, False), b"x" * 10240, 1)
+    if once:
+        measured(make(once[0]), b"x" * 10240, 1)
         return
     senders, contents = {}, {}
     for line in sys.stdin:
-        size, reuse, count = map(int, line.split())
-        if (size, reuse) not in contents:
-            contents[size, reuse] = b"x" * size
-            senders.setdefault(reuse, make(url, bool(reuse)))
-            measured(senders[reuse], contents[size, reuse], max(1, count // 10))
-        print(measured(senders[reuse], contents[size, reuse], count), flush=True)
+        url, size, count = line.split()
+        if (url, size) not in contents:
+            contents[url, size] = b"x" * int(size)
+            senders.setdefault(url, make(url))
+            measured(senders[url], contents[url, size], max(1, int(count) // 10))
+        print(measured(senders[url], contents[url, size], int(count)), flush=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:3])

@@ -88,7 +88,7 @@ def _check_generated(act: Act, status: int, body: bytes) -> None:
     if parsed is None:
         return
     if status == 200:
-        # Python's own reading of a name that is given twice, of NaN, and of a list of pairs; the wrapper is stricter.
+        # It takes whatever `dict()` takes, and Python's reading of NaN and of a name that is given twice.
         assert (parsed.status == "OK") == (dict(json.loads(body))["status"] == "OK")
 
 

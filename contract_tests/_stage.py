@@ -34,7 +34,7 @@ class Act:
 
 
 class Stage:
-    """Makes calls. One per process: what is expensive (servers, clients, an event loop) is kept from test to test."""
+    """Makes calls. One per process, since what is dear (servers, clients, an event loop) is kept from test to test."""
 
     def __init__(self, answers: list[RecordedAnswer], **server: Any) -> None:
         self._answers = answers

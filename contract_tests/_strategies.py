@@ -5,6 +5,8 @@ Left to itself, 70 of 82 of its files were one picture of 67 bytes, and none had
 
 from __future__ import annotations
 
+import re
+import string
 import unicodedata
 from datetime import datetime, timedelta, timezone
 
@@ -92,6 +94,8 @@ HOSTILE_NAMES = (
     ".htaccess",
     "%0d%0a.pdf",
     "=?utf-8?B?YQ==?=.pdf",
+    "=?utf-8?Q?a?=\u202e=?utf-8?Q?=E2=80=AE?=",
+    "УПД № 77/2026.pdf",
     "\ufeffbom.pdf",
     "\u200fאב.pdf",
 )
@@ -156,17 +160,22 @@ def moments() -> st.SearchStrategy[str]:
 
 #: Unicode Standard Annex 9: marks, embeddings, overrides and isolates, which make a name show as another.
 _BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-_MARKS = "\u061c\u200e\u200f"
+#: With the deprecated controls (U+206A to U+206F) and the byte order mark.
+_MARKS = "\u061c\u200e\u200f\u206a\u206b\u206c\u206d\u206e\u206f\ufeff"
+_PATH = ("/", ".", "~", "\\\\", *(f"{drive}:{slash}" for drive in string.ascii_letters for slash in "/\\"))
 
 
 def cleaned(name: str) -> str:
     """The name that may be sent for this one, by the rules in words and the Unicode tables; empty: nothing is left."""
-    last = name.replace("\\", "/").rpartition("/")[2]
     kept = "".join(
         "\ufffd" if unicodedata.category(character) == "Cs" else character
-        for character in last
+        for character in name
         if unicodedata.category(character) not in ("Cc", "Zl", "Zp")
         and unicodedata.bidirectional(character) not in _BIDI
         and character not in _MARKS
-    ).strip()
+    )
+    kept = unicodedata.normalize("NFC", kept).strip()
+    if kept.startswith(_PATH):
+        kept = re.split(r"[/\\]", kept)[-1].strip()
+    kept = re.sub(r"[/\\]", "_", kept).replace("=?", "=_")
     return "" if kept in (".", "..") else kept

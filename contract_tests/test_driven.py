@@ -28,7 +28,7 @@ invalid = load(["fuzzing"], ["negative"])
 
 
 def some_name(case: schemathesis.Case) -> str:
-    """A hostile name that depends on the case alone: examples and coverage cannot draw one."""
+    """A hostile name that depends on the case alone: examples and coverage leave no room for a drawn one."""
     body = case.body if isinstance(case.body, dict) else None  # of anything else the repr holds an address
     digest = hashlib.sha256(repr((case.path_parameters, case.query, body)).encode("utf-8", "replace")).digest()
     return HOSTILE_NAMES[digest[0] % len(HOSTILE_NAMES)]

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from yandex_market_chat import (
-    ChatClient,
     ConnectionFailedError,
     InvalidRequestError,
     NotSentError,
@@ -106,13 +105,16 @@ def test_an_id_arrives_as_its_number_whatever_it_looks_like(value: int, chat: Ch
 
 BAD_SECRETS: dict[str, tuple[Any, str]] = {
     "empty": ("", "is empty"),
-    "blank": (" ", "without blanks"),
-    "line break at the end": ("FAKE-SECRET\n", "line break at its end"),
+    "blank": (" ", "is empty"),
+    "nothing but a mark": ("\ufeff\r\n", "is empty"),
     "line break inside": ("FAKE-SECRET\r\nX-Evil: 1", "without blanks or line breaks"),
     "blank inside": ("FAKE SECRET", "without blanks"),
-    "blank before": (" FAKE-SECRET", "without blanks"),
+    "mark inside": ("FAKE\ufeffSECRET", "printable ASCII"),
+    "two keys": ("FAKE-SECRET\nFAKE-SECRET\n", "without blanks or line breaks inside"),
     "tab": ("FAKE\tSECRET", "without blanks"),
-    "NUL": ("FAKE\0SECRET", "printable ASCII"),
+    "NUL": ("FAKE\0SECRET", "NUL characters, as UTF-16 does; save it as UTF-8"),
+    "UTF-16": ("FAKE-SECRET\n".encode("utf-16").decode("latin-1"), "as UTF-16 does"),
+    "UTF-16, big end first": ("FAKE-SECRET".encode("utf-16be").decode("utf-8"), "as UTF-16 does"),
     "Cyrillic": ("FAKE-КЛЮЧ-SECRET", "printable ASCII"),
     "surrogate": ("FAKE\ud800SECRET", "printable ASCII"),
     "bytes": (b"FAKE-SECRET", "must be a str, not bytes"),
@@ -121,21 +123,48 @@ BAD_SECRETS: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", ["api_key", "oauth_token"])
+CALLED = {"api_key": "The API key ", "oauth_token": "The OAuth token "}
+
+
+@pytest.mark.parametrize("name", CALLED)
 @pytest.mark.parametrize(("value", "words"), BAD_SECRETS.values(), ids=BAD_SECRETS)
 def test_a_credential_that_is_none_is_refused_and_not_repeated(value: Any, words: str, name: str, mode: str) -> None:
-    error = assert_no_client(mode, f"{name} ", words, **({"api_key": None} | {name: value}))
+    error = assert_no_client(mode, CALLED[name], words, **({"api_key": None} | {name: value}))
     for piece in ("FAKE", "SECRET", "КЛЮЧ", "12345"):
         assert piece not in repr(error)
 
 
-@pytest.mark.parametrize(("value", "words"), [BAD_SECRETS["empty"], BAD_SECRETS["line break at the end"]])
+@pytest.mark.parametrize(("value", "words"), [BAD_SECRETS["empty"], BAD_SECRETS["two keys"]])
 def test_a_key_from_the_environment_is_held_to_the_same(
     value: str, words: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("YANDEX_MARKET_API_KEY", value)
-    error = assert_no_client(mode, "$YANDEX_MARKET_API_KEY ", words, api_key=None)
+    error = assert_no_client(mode, "The API key in $YANDEX_MARKET_API_KEY ", words, api_key=None)
     assert "FAKE" not in str(error)
+
+
+AROUND = {
+    "line break": "{}\n",
+    "Windows": "\ufeff{}\r\n",
+    "blanks": " \t{} \n \n",
+    "mark behind blanks": " \ufeff {}\xa0\u200b",
+}
+
+
+@pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
+@pytest.mark.parametrize("how", ["api_key", "oauth_token", "environment"])
+def test_what_editors_leave_around_a_key_is_taken_off(
+    how: str, around: str, mode: str, server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = server.oauth_token if how == "oauth_token" else server.api_key
+    value = around.format(secret)
+    monkeypatch.setenv("YANDEX_MARKET_API_KEY", value)
+    credentials = {} if how == "environment" else {how: value}
+    with Chat(mode, base_url=server.base_url, **credentials) as chat:
+        chat.send(b"x")
+    headers = server.requests[0].headers
+    assert headers.get("Api-Key") == (None if how == "oauth_token" else secret)
+    assert headers.get("Authorization") == (f"Bearer {secret}" if how == "oauth_token" else None)
 
 
 def test_no_credentials_and_two_of_them_are_refused(mode: str) -> None:
@@ -182,7 +211,7 @@ def test_seconds_that_are_none_are_refused_everywhere(value: Any, mode: str, ser
     for name in ("total", "connect", "write", "read"):
         with pytest.raises(InvalidRequestError) as caught:
             Timeout(**{name: value})
-        assert_readable(caught.value, f"Timeout.{name} must be a number of seconds")
+        assert_readable(caught.value, f"The {name} timeout must be a number of seconds")
     with Chat(mode, api_key=server.api_key, base_url=server.base_url) as chat:
         with refused(server, InvalidRequestError, "timeout must be a number of seconds") as caught:
             chat.send(b"x", timeout=value)
@@ -192,7 +221,7 @@ def test_seconds_that_are_none_are_refused_everywhere(value: Any, mode: str, ser
 @pytest.mark.parametrize("name", ["connect", "write", "read"])
 def test_only_the_total_can_be_without_bound(name: str) -> None:
     assert Timeout(total=None).total is None
-    with pytest.raises(InvalidRequestError, match=f"Timeout.{name} must be"):
+    with pytest.raises(InvalidRequestError, match=f"The {name} timeout must be"):
         Timeout(**{name: None})
 
 
@@ -305,8 +334,6 @@ def test_an_integration_that_is_none_is_refused(value: Any, mode: str) -> None:
 def test_a_flag_is_true_or_false(wrong: object) -> None:
     with pytest.raises(InvalidRequestError, match="True or False"):
         RetryPolicy(resend_unknown=wrong)  # type: ignore[arg-type]
-    with pytest.raises(InvalidRequestError, match="True or False"):
-        ChatClient(api_key=KEY, keep_alive=wrong)  # type: ignore[arg-type]
 
 
 async def awaited(sent: int, total: int) -> None:

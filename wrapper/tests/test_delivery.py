@@ -10,7 +10,6 @@ from email.utils import format_datetime
 from itertools import pairwise
 
 import pytest
-from yandex_market_chat._exchange import Failure
 
 from yandex_market_chat import (
     AuthenticationError,
@@ -28,9 +27,20 @@ from yandex_market_chat import (
     WaitTimeoutError,
 )
 from yandex_market_chat._answer import Answer
-from yandex_market_chat._delivery import LONGEST_PAUSE, Attempt, Pause, Rules, deliver
+from yandex_market_chat._attempt import Failure
+from yandex_market_chat._delivery import (
+    LONGEST_PAUSE,
+    MakeAttempt,
+    Pause,
+    Rules,
+    Step,
+    Steps,
+    TakeSlot,
+    advance,
+    deliver,
+)
 from yandex_market_chat._headers import Headers
-from yandex_market_chat._quota import Allowances
+from yandex_market_chat._quota import Quotas
 from yandex_market_chat._send import Send
 
 DATE = datetime(2026, 7, 10, 12, 0, 0, tzinfo=UTC)
@@ -71,28 +81,31 @@ class World:
     """One client's rules and its clock; `send` plays one send, each attempt taking a second and ending as told."""
 
     def __init__(
-        self, *, retry: RetryPolicy | None = None, today: datetime = DATE, jitter: float = 1.0, took: float = 1.0
+        self, *, retry: RetryPolicy | None = None, utcnow: datetime = DATE, jitter: float = 1.0, took: float = 1.0
     ) -> None:
         self.now = 5000.0
         self.took = took
-        self.allowances = Allowances()
-        self.rules = Rules(retry or RetryPolicy(), self.allowances, lambda: self.now, lambda: today, lambda: jitter)
+        self.quotas = Quotas()
+        self.rules = Rules(retry or RetryPolicy(), self.quotas, lambda: self.now, lambda: utcnow, lambda: jitter)
+        self.steps: list[type] = []
         self.pauses: list[float] = []
         self.attempts = 0
 
     def send(self, *outcomes: Answer | Failure, total: float = math.inf, business_id: int = 1) -> SentFile:
-        self.pauses, self.attempts = [], 0
+        self.steps, self.pauses, self.attempts = [], [], 0
         left = iter(outcomes)
         with Send(lambda: self.now, business_id=business_id, chat_id=2, name="a", size=3, content_type="b/c") as send:
             steps = deliver(send, self.rules, self.now + total)
-            step = next(steps)
-            while not isinstance(step, SentFile):
-                step = steps.send(self._play(step, left))
-            assert list(steps) == []
+            step = advance(steps, None)
+            while isinstance(step, Step):
+                self.steps.append(type(step))
+                step = advance(steps, self._play(step, left))
         assert list(left) == []
         return step
 
-    def _play(self, step: Attempt | Pause, left: Iterator[Answer | Failure]) -> Answer | Failure | None:
+    def _play(self, step: Step, left: Iterator[Answer | Failure]) -> Answer | Failure | None:
+        if isinstance(step, TakeSlot):
+            return None
         if isinstance(step, Pause):
             self.pauses.append(step.seconds)
             self.now += step.seconds
@@ -100,6 +113,14 @@ class World:
         self.attempts += 1
         self.now += self.took
         return next(left)
+
+
+def begun(world: World, total: float) -> Steps[SentFile]:
+    """A send whose first attempt is being made."""
+    steps = deliver(Send(lambda: world.now, business_id=1), world.rules, world.now + total)
+    assert isinstance(next(steps), TakeSlot)
+    assert isinstance(next(steps), MakeAttempt)
+    return steps
 
 
 # Repeats
@@ -183,7 +204,7 @@ def test_chance_is_real_by_default() -> None:
     seen = set()
     for _ in range(20):
         world = World()
-        world.rules = Rules(RetryPolicy(), Allowances(), lambda world=world: world.now, lambda: DATE)  # type: ignore[misc]
+        world.rules = Rules(RetryPolicy(), Quotas(), lambda world=world: world.now, lambda: DATE)  # type: ignore[misc]
         world.send(parallel(), answer())
         seen.add(round(world.pauses[0], 9))
     assert len(seen) > 10
@@ -194,6 +215,22 @@ def test_thousands_of_attempts_overflow_nothing() -> None:
     world = World(retry=RetryPolicy(attempts=3000))
     assert world.send(*[failed() for _ in range(2999)], answer()).attempts == 3000
     assert max(world.pauses) == pytest.approx(LONGEST_PAUSE)
+
+
+def test_a_slot_is_taken_for_each_attempt_and_not_held_in_a_pause() -> None:
+    world = World()
+    world.send(parallel(), failed(), answer())
+    assert world.steps == [*[TakeSlot, MakeAttempt, Pause] * 2, TakeSlot, MakeAttempt]
+
+
+def test_a_quota_that_others_spend_while_one_waits_for_a_slot_is_waited_for_without_the_slot() -> None:
+    world = World()
+    steps = deliver(Send(lambda: world.now, business_id=1), world.rules, world.now + 3600)
+    assert isinstance(next(steps), TakeSlot)
+    World.send(world, answer(remaining=0, until=1800))
+    assert next(steps) == Pause(1800.0)
+    world.now += 1800
+    assert [type(next(steps)) for _ in range(2)] == [TakeSlot, MakeAttempt]
 
 
 # Time
@@ -230,9 +267,7 @@ def test_a_wait_too_long_before_any_attempt_is_a_wait() -> None:
 
 def test_a_pause_that_took_longer_than_asked_ends_with_the_last_failure() -> None:
     world = World()
-    send = Send(lambda: world.now, business_id=1)
-    steps = deliver(send, world.rules, world.now + 5)
-    assert isinstance(next(steps), Attempt)
+    steps = begun(world, total=5)
     assert isinstance(steps.send(parallel()), Pause)
     world.now += 60  # a laptop that was closed
     with pytest.raises(ParallelLimitError):
@@ -241,8 +276,7 @@ def test_a_pause_that_took_longer_than_asked_ends_with_the_last_failure() -> Non
 
 def test_a_pause_that_was_shorter_than_asked_is_made_up_for() -> None:
     world = World()
-    steps = deliver(Send(lambda: world.now, business_id=1), world.rules, world.now + 5)
-    assert isinstance(next(steps), Attempt)
+    steps = begun(world, total=5)
     first = steps.send(parallel())
     assert isinstance(first, Pause)
     world.now += first.seconds / 2
@@ -256,14 +290,14 @@ def test_a_pause_that_was_shorter_than_asked_is_made_up_for() -> None:
 
 @pytest.mark.parametrize("hours", [-30000, -5, 0, 5, 30000])
 def test_the_wait_is_measured_against_the_answers_own_date(hours: int) -> None:
-    world = World(today=DATE + timedelta(hours=hours))
+    world = World(utcnow=DATE + timedelta(hours=hours))
     sent = world.send(spent(600), answer(), total=700)
     assert world.pauses == [600]
     assert sent.elapsed == 602
 
 
 def test_without_a_date_the_local_clock_must_do() -> None:
-    world = World(today=DATE)
+    world = World(utcnow=DATE)
     world.send(spent(600, date=None), answer(), total=700)
     assert world.pauses == [600]
 
@@ -311,9 +345,7 @@ def test_after_the_reset_it_is_asked_at_once() -> None:
 
 def test_what_others_learn_meanwhile_counts() -> None:
     world = World(retry=RetryPolicy(resend_unknown=True))
-    send = Send(lambda: world.now, business_id=1)
-    steps = deliver(send, world.rules, world.now + 60)
-    assert isinstance(next(steps), Attempt)
+    steps = begun(world, total=60)
     pause = steps.send(lost())
     assert isinstance(pause, Pause)
     world.now += pause.seconds
@@ -325,8 +357,7 @@ def test_what_others_learn_meanwhile_counts() -> None:
 
 def test_a_failure_before_others_learn_is_the_error() -> None:
     world = World()
-    steps = deliver(Send(lambda: world.now, business_id=1), world.rules, world.now + 60)
-    next(steps)
+    steps = begun(world, total=60)
     steps.send(failed())
     world.now += 1
     World.send(world, answer(remaining=0, until=1800))
@@ -363,11 +394,11 @@ def test_answers_that_arrive_out_of_order(
     for remaining, seconds in told:
         limits = {"remaining": remaining, "until": seconds}
         world.send(answer(**{name: value for name, value in limits.items() if value is not None}))
-    quota = world.allowances.of(1)
+    quota = world.quotas.of(1)
     assert quota is not None
     assert (quota.remaining, quota.resets_at) == (left, until and DATE + timedelta(seconds=until))
-    assert world.allowances.spent_for(1, world.now) == (until if left == 0 else 0)
-    assert world.allowances.of(2) is None
+    assert world.quotas.spent_for(1, world.now) == (until if left == 0 else 0)
+    assert world.quotas.of(2) is None
 
 
 def test_the_earliest_estimate_of_a_reset_counts() -> None:
@@ -377,8 +408,8 @@ def test_the_earliest_estimate_of_a_reset_counts() -> None:
     # The same moment, told by an answer that was long on its way: its Date is as old.
     with pytest.raises(QuotaExceededError):
         world.send(total=569)
-    world.allowances.learn(1, world.allowances.of(1), 600.0, world.now)
-    assert world.allowances.spent_for(1, world.now) == 570
+    world.quotas.learn(1, world.quotas.of(1), 600.0, world.now)
+    assert world.quotas.spent_for(1, world.now) == 570
 
 
 def test_what_is_told_after_the_reset_replaces_what_was_known() -> None:
@@ -386,7 +417,7 @@ def test_what_is_told_after_the_reset_replaces_what_was_known() -> None:
     world.send(answer(remaining=5, until=600))
     world.now += 700
     world.send(answer(remaining=3))
-    quota = world.allowances.of(1)
+    quota = world.quotas.of(1)
     assert quota is not None
     assert (quota.remaining, quota.resets_at) == (3, None)
 

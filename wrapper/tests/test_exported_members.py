@@ -19,6 +19,7 @@ import pytest
 import yandex_market_chat
 import yandex_market_chat.batch
 import yandex_market_chat.testing
+from yandex_market_chat import AsyncChatClient, ChatClient
 
 PACKAGES = [yandex_market_chat, yandex_market_chat.batch, yandex_market_chat.testing]
 VERSIONS = {"__version__", "__contract_version__", "__contract_sha256__"}
@@ -70,7 +71,16 @@ def test_the_agreed_names_are_there() -> None:
         if isinstance(thing, type) and issubclass(thing, Exception)
     }
     assert found == tree
-    others = {"ApiErrorItem", "AsyncChatClient", "ChatClient", "Quota", "RetryPolicy", "SentFile", "Timeout"}
+    others = {
+        "ApiErrorItem",
+        "AsyncChatClient",
+        "ChatClient",
+        "CheckedFile",
+        "Quota",
+        "RetryPolicy",
+        "SentFile",
+        "Timeout",
+    }
     assert set(yandex_market_chat.__all__) == {*tree, *others, *VERSIONS}
 
 
@@ -108,7 +118,19 @@ def test_every_public_thing_has_a_docstring(cls: type) -> None:
     # What dataclass writes where nobody did.
     assert not (cls.__doc__ or "").startswith(f"{cls.__name__}(")
     for name, member in own_members(cls):
-        assert name.endswith(".__init__") or len(member.__doc__ or "") > 3, name
+        assert name.endswith(".__init__") or len(documented(cls, name, member) or "") > 3, name
+
+
+def documented(cls: type, name: str, member: Any) -> str | None:
+    """Return what `help` shows of a method or property: its own docstring, or that of the method that it overrides."""
+    return inspect.getdoc(getattr(cls, name.rpartition(".")[2])) or member.__doc__
+
+
+@pytest.mark.parametrize("method", ["send_file", "check_file", "quota", "__init__"])
+def test_what_both_clients_do_is_documented_once(method: str) -> None:
+    said = [inspect.getdoc(getattr(kind, method)) for kind in (ChatClient, AsyncChatClient)]
+    assert said[0] == said[1]
+    assert {"Args:", "Raises:"} <= set((said[0] or "").replace("\n", " ").split())
 
 
 def test_the_packages_have_a_docstring() -> None:

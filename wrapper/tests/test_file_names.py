@@ -10,14 +10,17 @@ import random
 import re
 import sys
 import tempfile
+import unicodedata
 from collections.abc import Callable
 from contextlib import ExitStack
+from email.header import decode_header, make_header
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from yandex_market_chat import InvalidRequestError
+from yandex_market_chat._file_name import clean_name
 from yandex_market_chat.testing import MockServer
 
 from .conftest import Chat
@@ -41,17 +44,37 @@ def assert_sent_as(name: str, server: MockServer) -> None:
 NAMES = {
     "plain": ("invoice.pdf", "invoice.pdf"),
     "Cyrillic": ("Счёт №12 от 1 июля.pdf", "Счёт №12 от 1 июля.pdf"),
-    "combining characters": ("и\u0306.pdf", "и\u0306.pdf"),
+    "decomposed, as on a Mac": ("и\u0306е\u0308.pdf", "йё.pdf"),
+    "decomposed behind what is taken out": ("и\u202e\u0306\u0000.pdf", "й.pdf"),
+    "decomposed Korean": ("\u1112\u1161\u11ab.pdf", "\ud55c.pdf"),
+    "no composed form": ("x\u0306.pdf", "x\u0306.pdf"),
+    "compatibility forms": ("\ufb01\uff0f\u2116.pdf", "\ufb01\uff0f\u2116.pdf"),
     "emoji with joiners": ("👨‍👩‍👧🏳️‍🌈.png", "👨‍👩‍👧🏳️‍🌈.png"),
     "quotes": ("a\"b'c.pdf", "a\"b'c.pdf"),
     "escaped quote": ("a%22b%0A%.pdf", "a%22b%0A%.pdf"),
     "parameters": ('a"; filename="b;c=d.pdf', 'a"; filename="b;c=d.pdf'),
     "Unix path": ("/home/me/a.pdf", "a.pdf"),
     "Windows path": ("C:\\Users\\me\\a.pdf", "a.pdf"),
-    "both separators": ("a/b\\c/d\\e.pdf", "e.pdf"),
+    "Windows path with slashes": ("c:/Users/me/a.pdf", "a.pdf"),
+    "path below": ("./b/a.pdf", "a.pdf"),
+    "Windows path below": (".\\b\\a.pdf", "a.pdf"),
+    "path at home": ("~/b\\a.pdf", "a.pdf"),
+    "path of another's home": ("~me/a.pdf", "a.pdf"),
+    "path behind blanks": (" \t/home/me/ a.pdf", "a.pdf"),
+    "path behind what is taken out": ("\u202e\ufeff/home/me/a.pdf", "a.pdf"),
+    "slash": ("УПД № 77/2026 от 01.02.pdf", "УПД № 77_2026 от 01.02.pdf"),
+    "slash without extension": ("Счёт № 12/А", "Счёт № 12_А"),
+    "backslash": ("Счёт № 12\\А.pdf", "Счёт № 12_А.pdf"),
+    "slash at the end": ("a.pdf/", "a.pdf_"),
+    "slash and dots": ("a/..", "a_.."),
+    "both separators": ("a/b\\c/d\\e.pdf", "a_b_c_d_e.pdf"),
+    "one backslash in front": ("\\a\\b.pdf", "_a_b.pdf"),
+    "no drive": ("Дата: 1/2.pdf", "Дата: 1_2.pdf"),
+    "address": ("https://example.org/a.pdf", "https:__example.org_a.pdf"),
     "share": ("\\\\server\\share\\a.pdf", "a.pdf"),
     "upwards": ("../../etc/passwd", "passwd"),
-    "escape at the end": ('a.pdf\\"', '"'),
+    "escape at the end": ('a.pdf\\"', 'a.pdf_"'),
+    "parts of a word": ("=a?=b?c= ?=.pdf", "=a?=b?c= ?=.pdf"),
     "several dots": ("...a..pdf", "...a..pdf"),
     "three dots": ("...", "..."),
     "hidden": (".pdf", ".pdf"),
@@ -61,6 +84,9 @@ NAMES = {
     "line separators": ("a\u2028b\u2029c\u0085d.pdf", "abcd.pdf"),
     "right-to-left override": ("invoice\u202efdp.exe", "invoicefdp.exe"),
     "every change of direction": ("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u2066\u2067\u2068\u2069a.pdf", "a.pdf"),
+    "deprecated controls": ("a\u206a\u206f.pdf", "a.pdf"),
+    "byte order mark": ("\ufeffa.pdf", "a.pdf"),
+    "joiners": ("می\u200cخواهم.pdf", "می\u200cخواهم.pdf"),
     "right-to-left letters": ("حساب.pdf", "حساب.pdf"),
     "high surrogate": ("a\ud800.pdf", "a\ufffd.pdf"),
     "low surrogates": ("\udcff\udcfe.pdf", "\ufffd\ufffd.pdf"),
@@ -77,7 +103,23 @@ def test_the_name_arrives_as_raw_utf_8_without_what_must_not_be_sent(
     assert [part.name for part in arrived(server)] == ["file"]
 
 
-NOTHING_LEFT = ["", " ", "\t \u3000", ".", "..", "a/..", "a/", "a\\", "\r\n\0", "\u202e", "\u202e..", ".\0.", " . "]
+NOTHING_LEFT = [
+    "",
+    " ",
+    "\t \u3000",
+    ".",
+    "..",
+    "/a/..",
+    "/a/",
+    "/",
+    "./",
+    "C:\\a\\",
+    "~/ ",
+    "\r\n\0",
+    "\u202e",
+    "\u202e..",
+]
+NOTHING_LEFT += [".\0.", " . ", "\ufeff"]
 
 
 @pytest.mark.parametrize("name", NOTHING_LEFT, ids=ascii)
@@ -87,6 +129,53 @@ def test_a_name_of_which_nothing_is_left_is_replaced(name: str, chat: Chat, serv
     chat.send(b"x", name=name, content_type="application/pdf")
     assert_sent_as("file.pdf", server)
     assert [got.content_type for got in server.received] == ["application/octet-stream", "application/pdf"]
+
+
+# U+202E in an encoded word of RFC 2047: decoded, as Tomcat, commons-fileupload and Python do, it shows "exe.jpg".
+WORDS = [
+    "=?utf-8?B?4oCuZ3BqLmV4ZQ==?=",
+    "=?UTF-8?b?4oCuZ3BqLmV4ZQ?=",
+    "=?utf-8?Q?=E2=80=AEgpj.exe?=",
+    "=?Utf-8?q?=e2=80=aegpj.exe?=.pdf",
+    "=?utf-8*en?q?=e2=80=aegpj.exe?=",
+    "=?utf-16be?B?IC4AZwBwAGoALgBlAHgAZQ==?=",
+    "=?x-unknown?Q?=E2=80=AE?=",
+    "=??Q?=E2=80=AE?=",
+    "=?utf-8?Q?a b=E2=80=AE?=",
+    "Счёт =?utf-8?Q?=E2=80?= =?utf-8?Q?=AEgpj.exe?=",
+    "a=?utf-8?Q?=E2=80=AE?=b",
+    "==?utf-8?Q?=E2=80=AE?==?utf-8?Q?=E2=80=AE?=",
+    "=\u202e?utf-8?B?4oCuZ3BqLmV4ZQ==?\u202d=",
+    "\0=\0?utf-8\r\n?Q?=E2=80=AE?=",
+    "=\ufeff?utf-8?Q?=E2=80=AE?=",
+    "/home/me/=?utf-8?Q?=E2=80=AE?=",
+    "C:\\=?utf-8?Q?a\\=?utf-8?Q?=E2=80=AE?=",
+    "=?utf-8?Q?=E2=80=AE?=" + "x" * 300,
+    "x" * 230 + "=?utf-8?Q?=E2=80=AE?=",
+    "x" * 237 + "=?utf-8?Q?=E2=80=AE" + "y" * 50 + ".?=",
+    "=?utf-8?Q?=E2=80=AE",
+]
+
+
+@pytest.mark.parametrize("name", WORDS, ids=ascii)
+def test_no_encoded_word_brings_back_what_must_not_be_sent(
+    name: str, chat: Chat, server: MockServer, tmp_path: Path
+) -> None:
+    own = tmp_path / "own name"
+    own.write_bytes(b"x")
+    for file in (Named(name), own):
+        sent = chat.send(file, name=name if file is own else None).name
+        assert "=?" not in sent
+        assert len(sent.encode()) <= 255
+        assert_sent_as(sent, server)
+        for decoded in (str(make_header(decode_header(sent))), sent):
+            assert FORBIDDEN.search(decoded) is None
+            assert decoded == sent
+
+
+def test_a_question_behind_an_equals_sign_is_the_price(chat: Chat, server: MockServer) -> None:
+    chat.send(b"x", name="2+2=?.txt")
+    assert_sent_as("2+2=_.txt", server)
 
 
 LONG = {
@@ -102,6 +191,9 @@ LONG = {
     "blank at the cut": ("a" * 250 + " " + "b" * 50, ".pdf", "a" * 250 + ".pdf"),
     "longest": ("a" * 251, ".pdf", "a" * 251 + ".pdf"),
     "very long": ("я" * 1_000_000, ".pdf", "я" * 125 + ".pdf"),
+    "decomposed": ("и\u0306" * 200, ".pdf", "й" * 125 + ".pdf"),
+    "decomposed, shorter in NFC": ("и\u0306" * 125, ".pdf", "й" * 125 + ".pdf"),
+    "longer in NFC": ("\u0958" * 50, ".pdf", "\u0915\u093c" * 41 + "\u0915.pdf"),
 }
 
 
@@ -158,6 +250,9 @@ class Named(Reader):
 OWN_NAMES: dict[Any, str] = {
     "a.pdf": "a.pdf",
     "dir/счёт.pdf": "счёт.pdf",
+    "dir/и\u0306.pdf": "й.pdf",
+    "C:\\dir\\a.pdf": "a.pdf",
+    "dir/12\\А.pdf": "12_А.pdf",
     "счёт.pdf".encode(): "счёт.pdf",
     b"a\xff.pdf": "a\ufffd.pdf",
     "<stdin>": "file.bin",
@@ -193,12 +288,17 @@ def test_a_file_on_disk_is_sent_under_its_own_name(chat: Chat, server: MockServe
 
 # File systems of other systems refuse such a name, so no such file can be handed over.
 @pytest.mark.skipif(sys.platform != "linux", reason="has no such names")
-def test_a_path_whose_name_is_not_unicode_can_be_sent(chat: Chat, server: MockServer, tmp_path: Path) -> None:
-    path = os.path.join(os.fsencode(tmp_path), b"a\xff.pdf")
-    with open(path, "wb") as opened:
-        opened.write(b"x")
-    chat.send(os.fsdecode(path))
-    assert_sent_as("a\ufffd.pdf", server)
+def test_a_file_of_any_name_that_the_system_takes_can_be_sent(chat: Chat, server: MockServer, tmp_path: Path) -> None:
+    names = {b"a\xff.pdf": "a\ufffd.pdf", "и\u0306.pdf".encode(): "й.pdf", "Счёт 12\\А.pdf".encode(): "Счёт 12_А.pdf"}
+    for name, expected in names.items():
+        path = os.path.join(os.fsencode(tmp_path), name)
+        with open(path, "wb") as opened:
+            opened.write(b"x")
+        chat.send(os.fsdecode(path))
+        assert_sent_as(expected, server)
+        with open(path, "rb") as opened:
+            chat.send(opened)
+        assert_sent_as(expected, server)
 
 
 def test_an_unpacked_file_is_sent_under_the_name_it_had(chat: Chat, server: MockServer, tmp_path: Path) -> None:
@@ -217,8 +317,19 @@ def test_a_name_that_is_no_text_is_refused(name: Any, chat: Chat, server: MockSe
 
 
 # What could break a header, a path or a terminal, often; all of Unicode, seldom.
-TRICKY = [*'"\\/%;=:.<>\r\n\0\t \x1b\x7f\x85\u2028\u2029\u202e\u2066\u200d\ufeff', "%22", "../", "\\\\", "\ud83d"]
-FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069/\\\ud800-\udfff]")
+TRICKY = [
+    *'"\\/%;=:.<>\r\n\0\t \x1b\x7f\x85\u2028\u2029\u202e\u2066\u200d\ufeff',
+    "%22",
+    "../",
+    "\\\\",
+    "\ud83d",
+    "=?",
+    "?=",
+]
+TRICKY += ["и\u0306", "\u0338", "\u0306", "=?utf-8?q?=e2=80=ae?="]
+FORBIDDEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f\ufeff/\\\ud800-\udfff]|=\?"
+)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -240,7 +351,8 @@ def test_whatever_the_name_one_valid_part_arrives(seed: int, chat: Chat, server:
         assert FORBIDDEN.search(name) is None
         assert 0 < len(name.encode()) <= 255
         assert name not in (".", "..")
-        assert name == name.strip()
+        assert name == name.strip() == clean_name(name)
+        assert unicodedata.is_normalized("NFC", name)
 
 
 # Types
@@ -330,6 +442,6 @@ NO_TYPES = [
 
 @pytest.mark.parametrize("content_type", NO_TYPES, ids=lambda value: f"{value!a:.20}")
 def test_a_type_that_is_none_is_refused(content_type: Any, chat: Chat, server: MockServer) -> None:
-    with refused(server, InvalidRequestError, "content_type must be like 'application/pdf'") as caught:
+    with refused(server, InvalidRequestError, "The content type must be like 'application/pdf'") as caught:
         chat.send(b"x", content_type=content_type)
     assert (caught.value.business_id, caught.value.chat_id) == (1, 2)

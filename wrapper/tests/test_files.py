@@ -215,7 +215,7 @@ def test_a_file_of_the_limit_is_sent_and_one_byte_more_is_refused(
     with ExitStack() as stack:
         for size in (LIMIT - 1, LIMIT):
             assert chat.send(OF_SIZE[kind](tmp_path / "a", stack, CONTENT[:size])).size == size
-        with refused(server, FileTooLargeError, f"more than the {LIMIT} bytes", "max_file_size") as caught:
+        with refused(server, FileTooLargeError, f"The file exceeds the limit of {LIMIT} bytes.") as caught:
             chat.send(OF_SIZE[kind](tmp_path / "a", stack, CONTENT[: LIMIT + 1]))
     assert isinstance(caught.value, FileTooLargeError)
     assert caught.value.limit == LIMIT

@@ -23,7 +23,7 @@ from .handed_over import LIMIT, MIB, Reader, arrived, assert_readable, no_hang, 
 
 
 class Holder:
-    """A file whose reading holds the only place for a moment, in which something happens to another file."""
+    """A file whose reading holds the only slot for a moment, in which something happens to another file."""
 
     def __init__(self, meanwhile: Callable[[], object]) -> None:
         self._meanwhile = meanwhile
@@ -41,7 +41,7 @@ class Holder:
 
 
 def send_meanwhile(chat: Chat, file: Any, meanwhile: Callable[[], object]) -> None:
-    """Send a file that has to wait for its place, and let something happen while it waits."""
+    """Send a file that has to wait for a slot, and let something happen while it waits."""
     holder = Holder(meanwhile)
     if chat.mode == "sync":
         with ThreadPoolExecutor(1) as pool:
@@ -65,7 +65,7 @@ def send_meanwhile(chat: Chat, file: Any, meanwhile: Callable[[], object]) -> No
 
 @pytest.fixture
 def narrow(connect: Callable[..., Chat]) -> Chat:
-    """A client with one place and a small limit."""
+    """A client with one slot and a small limit."""
     return connect(max_parallel=1, max_file_size=LIMIT)
 
 

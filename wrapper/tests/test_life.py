@@ -148,11 +148,10 @@ def test_an_exception_in_the_block_passes_and_closes(chat: Chat) -> None:
         chat.send(b"x")
 
 
-@pytest.mark.parametrize("keep_alive", [False, True])
 def test_closing_lets_what_is_in_flight_end(
-    connect: Callable[..., Chat], server: MockServer, keep_alive: bool, unraisable: list[str]
+    connect: Callable[..., Chat], server: MockServer, unraisable: list[str]
 ) -> None:
-    chat = connect(keep_alive=keep_alive)
+    chat = connect()
     server.script(*[Fault(delay=0.2)] * 3)
     with sending(chat, *[{"chat_id": number} for number in (1, 2, 3)]) as ended:
         run_until(chat, lambda: server.in_flight == 3)
@@ -198,25 +197,21 @@ async def two_sends(client: AsyncChatClient) -> weakref.ref[asyncio.AbstractEven
     return weakref.ref(asyncio.get_running_loop())
 
 
-@pytest.mark.parametrize("keep_alive", [False, True])
-def test_an_async_client_is_usable_in_one_event_loop_after_another(
-    server: MockServer, keep_alive: bool, unraisable: list[str]
-) -> None:
-    client = AsyncChatClient(api_key=server.api_key, base_url=server.base_url, keep_alive=keep_alive)
+def test_an_async_client_is_usable_in_one_event_loop_after_another(server: MockServer, unraisable: list[str]) -> None:
+    client = AsyncChatClient(api_key=server.api_key, base_url=server.base_url)
     for _ in range(3):
         asyncio.run(two_sends(client))
     asyncio.run(client.aclose())
     assert len(server.received) == 6
-    assert server.connections == (3 if keep_alive else 6)
+    assert server.connections == 6
     del client
     gc.collect()
     assert unraisable == []
 
 
-@pytest.mark.parametrize("keep_alive", [False, True])
 @pytest.mark.usefixtures("unraisable")
-def test_an_async_client_does_not_keep_event_loops_that_are_over(server: MockServer, keep_alive: bool) -> None:
-    client = AsyncChatClient(api_key=server.api_key, base_url=server.base_url, keep_alive=keep_alive)
+def test_an_async_client_does_not_keep_event_loops_that_are_over(server: MockServer) -> None:
+    client = AsyncChatClient(api_key=server.api_key, base_url=server.base_url)
     loops = [asyncio.run(two_sends(client)) for _ in range(3)]
     gc.collect()
     kept = sum(loop() is not None for loop in loops)
@@ -226,13 +221,8 @@ def test_an_async_client_does_not_keep_event_loops_that_are_over(server: MockSer
     assert kept == 0
 
 
-@pytest.mark.parametrize("keep_alive", [False, True])
-def test_an_async_client_is_usable_in_two_event_loops_at_once(
-    server: MockServer, keep_alive: bool, unraisable: list[str]
-) -> None:
-    client = AsyncChatClient(
-        api_key=server.api_key, base_url=server.base_url, keep_alive=keep_alive, max_parallel=2, timeout=20.0
-    )
+def test_an_async_client_is_usable_in_two_event_loops_at_once(server: MockServer, unraisable: list[str]) -> None:
+    client = AsyncChatClient(api_key=server.api_key, base_url=server.base_url, max_parallel=2, timeout=20.0)
     server.script(*[Fault(delay=0.005)] * 40)
     both = threading.Barrier(2)
 

@@ -119,11 +119,11 @@ def test_each_attempt_and_each_pause_is_told_at_debug(chat: Chat, server: MockSe
     server.script(BUSY, Answer(420, "", off_contract=True))
     chat.send(CONTENT, name="a.pdf")
     assert [record.getMessage().split(" of ")[0] for record in log.steps] == [
-        "attempt 1: answered 420",
+        "attempt 1: status 420",
         "pause",
-        "attempt 2: answered 420",
+        "attempt 2: status 420",
         "pause",
-        "attempt 3: answered 200",
+        "attempt 3: status 200",
     ]
     assert [getattr(record, "status_code", None) for record in log.steps] == [420, None, 420, None, 200]
     pauses = [getattr(record, "pause", None) for record in log.steps]
@@ -141,7 +141,7 @@ def test_an_attempt_without_an_answer_is_told_with_its_reason(
     connect(retry=RESEND).send(CONTENT)
     first, _, last = (record.getMessage() for record in log.steps)
     assert first.startswith("attempt 1: The connection broke")
-    assert last == "attempt 2: answered 200"
+    assert last == "attempt 2: status 200"
 
 
 def test_nothing_is_told_that_nobody_wants_to_hear(
@@ -183,7 +183,7 @@ def test_a_send_interrupted_after_the_ok_is_logged_as_sent(
     server: MockServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     def interrupt(record: logging.LogRecord) -> bool:
-        if "answered 200" in record.getMessage():
+        if "status 200" in record.getMessage():
             raise KeyboardInterrupt
         return True
 

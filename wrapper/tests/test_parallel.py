@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from yandex_market_chat._places import Place, Places
 
 from yandex_market_chat import AsyncChatClient, ChatError, SentFile, WaitTimeoutError
+from yandex_market_chat._slots import Slot, Slots
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
 from .conftest import Chat
@@ -72,7 +72,7 @@ def at_once(chat: Chat, *sends: dict[str, Any]) -> list[SentFile | BaseException
 
 
 class Gate:
-    """A file that is read when the gate is opened: until then its send has a place, and nothing in flight."""
+    """A file that is read when the gate is opened: until then its send has a slot, and nothing in flight."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
@@ -88,7 +88,7 @@ class Gate:
 
 @contextmanager
 def held(chat: Chat) -> Iterator[list[SentFile | BaseException]]:
-    """One place of business 1 is taken, until the end of the block; then what came of that send."""
+    """One slot of business 1 is taken, until the end of the block; then what came of that send."""
     gate = Gate()
     with sending(chat, {"file": gate}) as ended:
         run_until(chat, gate.reached.is_set)
@@ -99,14 +99,14 @@ def held(chat: Chat) -> Iterator[list[SentFile | BaseException]]:
 
 
 def waiting(client: Any) -> int:
-    """How many sends wait for a place."""
-    waiting: int = client._places.waiting
+    """How many sends wait for a slot."""
+    waiting: int = client._slots.waiting
     return waiting
 
 
 def left_behind(client: Any) -> list[object]:
-    """What the places still know of any business."""
-    return [known for known in vars(client._places).values() if isinstance(known, Sized) and len(known)]
+    """What the slots still know of any business."""
+    return [known for known in vars(client._slots).values() if isinstance(known, Sized) and len(known)]
 
 
 def in_fresh_process(program: str, *arguments: str) -> str:
@@ -157,7 +157,7 @@ def test_businesses_do_not_wait_for_each_other(connect: Callable[..., Chat], ser
     assert [type(each).__name__ for each in ended] == ["ConnectionLostError"] * others
 
 
-def test_places_are_given_in_the_order_of_asking(connect: Callable[..., Chat], server: MockServer) -> None:
+def test_slots_are_given_in_the_order_of_asking(connect: Callable[..., Chat], server: MockServer) -> None:
     chat = connect(max_parallel=1)
     order = [5, 3, 9, 1, 7]
     with ExitStack() as afterwards, held(chat):
@@ -167,10 +167,10 @@ def test_places_are_given_in_the_order_of_asking(connect: Callable[..., Chat], s
     assert [file.chat_id for file in server.received[1:]] == order
 
 
-def test_a_timeout_while_waiting_frees_its_place_in_the_queue(connect: Callable[..., Chat], server: MockServer) -> None:
+def test_a_timeout_while_waiting_frees_its_place_in_the_line(connect: Callable[..., Chat], server: MockServer) -> None:
     chat = connect(max_parallel=1)
     with held(chat):
-        with pytest.raises(WaitTimeoutError, match="others of this business") as caught:
+        with pytest.raises(WaitTimeoutError, match="before a request could begin") as caught:
             chat.send(b"too late", timeout=0.05)
         assert caught.value.attempts == 0
         assert waiting(chat.client) == 0
@@ -179,7 +179,7 @@ def test_a_timeout_while_waiting_frees_its_place_in_the_queue(connect: Callable[
     assert left_behind(chat.client) == []
 
 
-def test_a_timeout_in_the_moment_of_being_given_a_place_leaks_none(
+def test_a_timeout_in_the_moment_of_being_given_a_slot_leaks_none(
     connect: Callable[..., Chat], server: MockServer
 ) -> None:
     chat = connect(max_parallel=1)
@@ -192,7 +192,7 @@ def test_a_timeout_in_the_moment_of_being_given_a_place_leaks_none(
         chat.send(b"next", chat_id=3)
 
 
-def test_cancelling_one_that_waits_frees_its_place_in_the_queue_at_once(server: MockServer) -> None:
+def test_cancelling_one_that_waits_frees_its_place_in_the_line_at_once(server: MockServer) -> None:
     async def main() -> None:
         async with AsyncChatClient(api_key=server.api_key, base_url=server.base_url, max_parallel=1) as client:
             opened = asyncio.Event()
@@ -219,38 +219,41 @@ def test_cancelling_one_that_waits_frees_its_place_in_the_queue_at_once(server: 
 
 
 @pytest.mark.parametrize("turns", range(5))
-def test_cancelling_one_that_has_just_been_given_a_place_leaks_none(server: MockServer, turns: int) -> None:
+def test_cancelling_one_that_has_just_been_given_a_slot_leaks_none(server: MockServer, turns: int) -> None:
     async def main() -> None:
         async with AsyncChatClient(
             api_key=server.api_key, base_url=server.base_url, max_parallel=1, timeout=5.0
         ) as client:
+            opened = asyncio.Event()
+
+            async def slow() -> Any:
+                await opened.wait()
+                yield b"x"
 
             async def first() -> None:
-                await client.send_file(b"x", business_id=1, chat_id=1)
-                # The place has been given to the second, whose task learns of it only some turns of the loop later.
+                await client.send_file(slow(), business_id=1, chat_id=1)
+                # The slot has been given to the second, whose task learns of it only some turns of the loop later.
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 second.cancel()
 
             leaving = asyncio.create_task(first())
-            await asyncio.to_thread(until, lambda: server.requests)
+            await asyncio.sleep(0)
             second = asyncio.create_task(client.send_file(b"x", business_id=1, chat_id=2))
             await asyncio.to_thread(until, lambda: waiting(client) == 1)
+            opened.set()
             await leaving
             with pytest.raises(asyncio.CancelledError):
                 await second
             assert left_behind(client) == []
             await client.send_file(b"x", business_id=1, chat_id=3)
 
-    server.script_for(1, Fault(delay=0.1))
     asyncio.run(main())
     assert server.received[-1].chat_id == 3
 
 
 @pytest.mark.parametrize("scenario", ["silence-after-body", "dripped-answer", "slow-reader"])
-def test_a_cancelled_send_in_flight_closes_its_connection_and_frees_its_place(
-    server: MockServer, scenario: str
-) -> None:
+def test_a_cancelled_send_in_flight_closes_its_connection_and_frees_its_slot(server: MockServer, scenario: str) -> None:
     async def main() -> None:
         async with AsyncChatClient(
             api_key=server.api_key, base_url=server.base_url, max_parallel=1, timeout=5.0
@@ -294,7 +297,7 @@ INTERRUPTED = """
             first = threading.Thread(target=client.send_file, args=[Gate()], kwargs={"business_id": 1, "chat_id": 2})
             first.start()
             reached.wait(10)
-            ready = lambda: client._places.waiting
+            ready = lambda: client._slots.waiting
         else:
             server.script(SCENARIOS["silence-after-body"])
             ready = lambda: server.in_flight
@@ -315,7 +318,7 @@ INTERRUPTED = """
             first.join()
         while server.in_flight:
             time.sleep(0.002)
-        assert client._places.idle
+        assert client._slots._lines == {}
         client.send_file(b"third", business_id=1, chat_id=2)
         print([file.content for file in server.received])
 """
@@ -330,7 +333,7 @@ def test_keyboard_interrupt_in_flight_passes_through_with_a_warning_and_leaks_no
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
-def test_the_memory_of_200_sends_is_that_of_the_places(server: MockServer, mode: str, tmp_path: Path) -> None:
+def test_the_memory_of_200_sends_is_that_of_the_slots(server: MockServer, mode: str, tmp_path: Path) -> None:
     path = tmp_path / "large.bin"
     path.write_bytes(bytes(5 * MIB))
     # Refused before the body is read: so the server keeps none of it either.
@@ -365,8 +368,8 @@ def test_the_memory_of_200_sends_is_that_of_the_places(server: MockServer, mode:
     """
     one, all_of_them = map(float, in_fresh_process(program, mode, server.base_url, server.api_key, str(path)).split())
     assert one > 5
-    # Four places of 5 MiB, each held by us, and perhaps once by asyncio and once by its copy, are 60; a busy machine
-    # has been seen to need 110. Without the places it would be 1 000.
+    # Four slots of 5 MiB, each held by us, and perhaps once by asyncio and once by its copy, are 60; a busy machine
+    # has been seen to need 110. Without the slots it would be 1 000.
     assert all_of_them < 250
     assert server.most_in_flight_of(1) == 4
 
@@ -380,7 +383,7 @@ def test_businesses_that_are_done_leave_nothing_behind(connect: Callable[..., Ch
     assert left_behind(chat.client) == []
 
 
-def test_a_place_that_was_never_asked_for_can_be_given_back() -> None:
-    places = Places(1)
-    places.give_back(1, Place())
-    assert places.idle
+def test_a_slot_that_was_never_asked_for_can_be_released() -> None:
+    slots = Slots(1)
+    slots.release(1, Slot())
+    assert slots._lines == {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -101,11 +99,3 @@ def test_an_outcome_is_as_the_table_says(mode: str, server: MockServer, name: st
     else:
         assert repeated == "no"
         assert not server.requests
-
-
-def test_the_benchmark_is_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    benchmarks = Path(__file__).parents[2] / "benchmarks"
-    monkeypatch.syspath_prepend(benchmarks)
-    figures = importlib.import_module("figures")
-    found = json.loads((benchmarks / "bench.json").read_text(encoding="utf-8"))
-    assert figures.with_table(README, found) == README, "run make bench: README.md is not what bench.json says"

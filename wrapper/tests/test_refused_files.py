@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -154,10 +155,19 @@ def spooled_text(_: Path, stack: ExitStack) -> Any:
 
 
 class AsyncRead:
-    """As the open files of aiofiles and the uploads of some web frameworks are."""
+    """As a reader of asyncio is."""
 
     async def read(self, size: int) -> bytes:
         return b"x"
+
+
+class Upload(AsyncRead):
+    """As an upload is in FastAPI and Starlette; in aiohttp it has no `read`."""
+
+    filename = "a.pdf"
+
+    def __init__(self) -> None:
+        self.file = io.BytesIO(b"x")
 
 
 NO_FILES: dict[str, tuple[Callable[[Path, ExitStack], Any], str]] = {
@@ -184,7 +194,12 @@ NO_FILES: dict[str, tuple[Callable[[Path, ExitStack], Any], str]] = {
     "reader of text behind bytes": (lambda *_: Reader(b"x", "text"), "text"),
     "reader of numbers": (lambda *_: Reader(7), "gives int"),
     "reader of lists": (lambda *_: Reader([1]), "gives list"),
-    "reader to be awaited": (lambda *_: AsyncRead(), "read"),
+    "reader to be awaited": (
+        lambda *_: AsyncRead(),
+        "whose read() is a coroutine: pass what `await file.read()` returns",
+    ),
+    "upload": (lambda *_: Upload(), "not Upload: pass upload.file, with name=upload.filename"),
+    "upload without read": (lambda *_: SimpleNamespace(file=io.BytesIO(b"x")), "pass upload.file"),
 }
 
 
@@ -221,6 +236,12 @@ def test_an_empty_file_is_refused(what: str, chat: Chat, server: MockServer, tmp
     with ExitStack() as stack, refused(server, EmptyFileError, "The file is empty.") as caught:
         chat.send(EMPTY[what](path, stack))
     assert caught.value.size == 0
+
+
+def test_what_is_said_of_an_upload_works(chat: Chat, server: MockServer) -> None:
+    upload = Upload()
+    assert chat.send(upload.file, name=upload.filename).name == "a.pdf"
+    assert server.received[0].content_type == "application/pdf"
 
 
 def test_a_refused_file_can_be_told_from_others(chat: Chat, server: MockServer, tmp_path: Path) -> None:

@@ -11,17 +11,18 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-from yandex_market_chat._exchange import Exchange, Failure
 
-from yandex_market_chat import Quota, QuotaExceededError, Timeout, _exchange
+from yandex_market_chat import Quota, QuotaExceededError, Timeout, _attempt
 from yandex_market_chat._answer import Answer, error_of, printable, read_errors
+from yandex_market_chat._attempt import Attempt, Failure
 from yandex_market_chat._credentials import Credentials
 from yandex_market_chat._headers import Headers
 
 NOT_SENT = "The file was not sent."
 UNKNOWN = "Nobody can know whether the buyer received the file. Check the chat before resending."
 AGAIN = "Check the network, the proxy and the server address, then send it again."
-REFUSED = "It would fail again: check the certificate (verify, SSL_CERT_FILE) or the proxy."
+REFUSED = "It would fail again: check the certificate or the proxy first."
+PEER = "market.invalid:443"
 
 
 def caused(error: Exception, cause: Exception) -> Exception:
@@ -34,11 +35,13 @@ def while_handling(error: Exception, context: Exception) -> Exception:
     return error
 
 
-def failure_of(error: Exception, *, begun: bool, deadline: float = 1e18) -> Failure:
-    with Exchange(Credentials("ACMA:key", None, None, {}), Timeout(), deadline) as exchange:
-        exchange.begun = begun
+def failure_of(error: Exception, *, started: bool, deadline: float = 1e18, tunnel_response: bytes = b"") -> Failure:
+    with Attempt(Credentials("ACMA:key", None, None, {}), Timeout(), deadline, PEER) as attempt:
+        attempt.connect_asked = True
+        attempt.request_started = started
+        attempt.tunnel_response = tunnel_response
         raise error
-    outcome = exchange.outcome()
+    outcome = attempt.outcome()
     assert isinstance(outcome, Failure)
     return outcome
 
@@ -55,38 +58,47 @@ def failure_of(error: Exception, *, begun: bool, deadline: float = 1e18) -> Fail
     ],
     ids=["its own text", "a timeout", "that of its cause", "that of its context", "none anywhere", "none at all"],
 )
-@pytest.mark.parametrize("begun", [False, True], ids=["not begun", "begun"])
+@pytest.mark.parametrize("started", [False, True], ids=["not started", "started"])
 def test_a_failure_tells_its_class_and_the_first_text_of_its_chain(
-    make: Callable[[], Exception], text: str, begun: bool
+    make: Callable[[], Exception], text: str, started: bool
 ) -> None:
-    failure = failure_of(make(), begun=begun)
-    if not begun:
-        assert str(failure.error) == f"No connection was made ({text}). {NOT_SENT} {AGAIN}"
+    failure = failure_of(make(), started=started)
+    if not started:
+        assert str(failure.error) == f"No connection to {PEER} was made ({text}). {NOT_SENT} {AGAIN}"
     elif "Timeout" in text:
-        words = f"No complete answer came within the time of one read or write ({text})."
+        words = f"No complete response came within the time of one read or write ({text})."
         assert str(failure.error) == f"{words} {UNKNOWN}"
     else:
         assert str(failure.error) == f"The connection broke after the request had been begun ({text}). {UNKNOWN}"
     assert failure.final is False
 
 
-@pytest.mark.parametrize("make", [httpx.ProxyError, ssl.SSLCertVerificationError])
 @pytest.mark.parametrize("how", [caused, while_handling])
-def test_a_refusal_that_would_come_again_says_what_to_check(
-    make: type[Exception], how: Callable[[Exception, Exception], Exception]
+def test_a_refused_certificate_says_what_to_check_and_is_not_retryable(
+    how: Callable[[Exception, Exception], Exception],
 ) -> None:
-    failure = failure_of(how(httpx.ConnectError("refused"), make("no")), begun=False)
-    assert str(failure.error) == f"No connection was made (ConnectError: refused). {NOT_SENT} {REFUSED}"
-    assert failure.final is True
+    error = how(httpx.ConnectError("refused"), ssl.SSLCertVerificationError("no"))
+    failure = failure_of(error, started=False)
+    assert str(failure.error) == f"No connection to {PEER} was made (ConnectError: refused). {NOT_SENT} {REFUSED}"
+    assert (failure.final, failure.error.retryable) == (True, False)
+
+
+@pytest.mark.parametrize(("status", "retryable"), [(302, False), (403, False), (407, False), (502, True), (503, True)])
+def test_a_proxy_that_says_no_for_good_is_not_retryable(status: int, retryable: bool) -> None:
+    begin = f"HTTP/1.1 {status}".encode()
+    failure = failure_of(httpx.ProxyError("no"), started=False, tunnel_response=begin)
+    advice = AGAIN if retryable else REFUSED
+    assert str(failure.error) == f"No connection to {PEER} was made (ProxyError: no). {NOT_SENT} {advice}"
+    assert (failure.final, failure.error.retryable) == (not retryable, retryable)
 
 
 @pytest.mark.parametrize(
     ("now", "bound"), [(99.9, "the time of one read or write"), (100.0, "the total time"), (100.1, "the total time")]
 )
 def test_a_timeout_tells_which_bound_was_met(monkeypatch: pytest.MonkeyPatch, now: float, bound: str) -> None:
-    monkeypatch.setattr(_exchange.time, "monotonic", lambda: now)
-    failure = failure_of(httpx.ReadTimeout(""), begun=True, deadline=100.0)
-    assert str(failure.error) == f"No complete answer came within {bound} (ReadTimeout). {UNKNOWN}"
+    monkeypatch.setattr(_attempt.time, "monotonic", lambda: now)
+    failure = failure_of(httpx.ReadTimeout(""), started=True, deadline=100.0)
+    assert str(failure.error) == f"No complete response came within {bound} (ReadTimeout). {UNKNOWN}"
 
 
 def said(status: int, *errors: tuple[str, str], trace_id: str | None = None) -> str:
@@ -176,7 +188,7 @@ def test_what_comes_from_elsewhere_is_one_short_line(text: str, shown: str) -> N
 
 
 def test_a_2xx_after_a_failed_write_is_a_lost_connection() -> None:
-    exchange = Exchange(Credentials("ACMA:key", None, None, {}), Timeout(), time.monotonic() + 5)
-    exchange.begun = exchange.cut = exchange.heard = True
-    exchange._status = 200
-    assert "before the whole of it could be written" in str(exchange.outcome().error)  # type: ignore[union-attr]
+    attempt = Attempt(Credentials("ACMA:key", None, None, {}), Timeout(), time.monotonic() + 5, PEER)
+    attempt.connect_asked = attempt.request_started = attempt.write_failed = True
+    attempt._status = 200
+    assert "before the whole of it could be written" in str(attempt.outcome().error)  # type: ignore[union-attr]

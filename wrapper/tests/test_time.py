@@ -69,7 +69,7 @@ def ends_in_time(send: Callable[[], object], *kinds: type[ChatError], total: flo
 # The total
 
 
-def test_the_total_bounds_waiting_for_a_place(connect: Callable[..., Chat]) -> None:
+def test_the_total_bounds_waiting_for_a_slot(connect: Callable[..., Chat]) -> None:
     chat = connect(max_parallel=1)
     with held(chat):
         ends_in_time(lambda: chat.send(b"x", timeout=TOTAL), WaitTimeoutError)

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import trustme
-from yandex_market_chat._tls import context_for
 
 from yandex_market_chat import (
     ChatError,
@@ -27,6 +26,7 @@ from yandex_market_chat import (
     UnclearResponseError,
     UnexpectedRefusalError,
 )
+from yandex_market_chat._route import _context_for
 from yandex_market_chat.testing import SCENARIOS, Answer, MockServer
 
 from .conftest import Chat
@@ -119,7 +119,7 @@ def test_a_change_of_the_environment_is_heeded_by_the_next_client_that_is_made(
         folder.mkdir()
         ca.cert_pem.write_to_path(str(folder / "ca.pem"))
         monkeypatch.setenv(variable, str(folder / "ca.pem" if variable == "SSL_CERT_FILE" else folder))
-        made += [context_for(True), context_for(True)]
+        made += [_context_for(True), _context_for(True)]
     assert made[0] is made[1]
     assert made[2] is made[3]
     assert made[0] is not made[2]
@@ -292,7 +292,7 @@ def test_a_proxy_gets_its_user_and_password(
     ("answer", "sentence"),
     [
         (b"HTTP/1.1 407 %s\r\n\r\n", "407"),
-        (b"HTTP/1.1 502 Bad Gateway\r\nX-Echo: %s\r\n\r\n%s", "502"),
+        (b"HTTP/1.1 403 Forbidden\r\nX-Echo: %s\r\n\r\n%s", "403"),
         (b"HTTP/1.1 302 %s\r\nLocation: https://127.0.0.1/\r\n\r\n", "302"),
     ],
 )
@@ -309,9 +309,15 @@ def test_a_proxy_that_says_no_is_not_asked_again(
 
 @pytest.mark.parametrize(
     ("fault", "answer"),
-    [("hangs up", b""), ("garbage", b"\x15\x03\x01\x00\x02\x02\x16"), ("half an answer", b"HTTP/1.1 200 Conn")],
+    [
+        ("hangs up", b""),
+        ("garbage", b"\x15\x03\x01\x00\x02\x02\x16"),
+        ("half an answer", b"HTTP/1.1 200 Conn"),
+        ("finds nobody", b"HTTP/1.1 502 Bad Gateway\r\n\r\n"),
+        ("waits for nobody", b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 2\r\n\r\nno"),
+    ],
 )
-def test_a_proxy_that_breaks_off_before_the_tunnel_is_not_sent(
+def test_a_proxy_that_finds_no_way_is_asked_again(
     secure: Callable[..., Chat], tls_server: MockServer, proxy: Callable[..., Proxy], fault: str, answer: bytes
 ) -> None:
     via = proxy(answer=answer)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
 
+import httpx
 import pytest
 
 import yandex_market_chat
-from yandex_market_chat._api import Call
+from yandex_market_chat._api import send_file_request
+from yandex_market_chat._send import Send
 from yandex_market_chat.testing import Answer, MockServer
 
 from .conftest import Chat
@@ -45,32 +47,18 @@ def test_the_length_is_told_and_the_body_is_not_chunked(size: int, chat: Chat, s
     assert [part.content for part in arrived(server)] == [b"x" * size] * 2
 
 
-@pytest.mark.parametrize("keep_alive", [False, True])
-def test_cookies_are_not_kept(keep_alive: bool, connect: Callable[..., Chat], server: MockServer) -> None:
+def test_cookies_are_not_kept(chat: Chat, server: MockServer) -> None:
     server.script(*[Answer(200, headers={"Set-Cookie": "session=1; Path=/"})] * 2)
-    chat = connect(keep_alive=keep_alive)
     for _ in range(3):
         chat.send(b"x")
     assert [request.headers.values("Cookie") for request in server.requests] == [[], [], []]
 
 
-@pytest.mark.parametrize(("keep_alive", "connections", "told"), [(False, 3, ["close"]), (True, 1, [])])
-def test_connections_are_reused_only_if_asked_for(
-    keep_alive: bool, connections: int, told: list[str], connect: Callable[..., Chat], server: MockServer
-) -> None:
-    chat = connect(keep_alive=keep_alive)
-    for _ in range(3):
-        chat.send(b"x")
-    assert server.connections == connections
-    for request in server.requests:
-        said = [value for value in request.headers.values("Connection") if value.lower() != "keep-alive"]
-        assert said == told
-
-
 def test_a_body_can_be_iterated_as_any_async_iterator() -> None:
     async def main() -> None:
-        body = Call.__new__(Call)
-        body._head, body._content, body._tail, body._on_sent = b"a", b"b", b"c", None
-        assert [piece async for piece in aiter(aiter(body))] == [b"abc"]
+        send = Send(time.monotonic, business_id=1, chat_id=2, name="a.txt", content_type="text/plain")
+        body = send_file_request("http://a", httpx.Headers(), send, b"content").stream
+        assert isinstance(body, httpx.AsyncByteStream)
+        assert b"content" in b"".join([piece async for piece in aiter(aiter(body))])
 
     asyncio.run(main())

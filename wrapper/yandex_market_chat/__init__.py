@@ -37,6 +37,7 @@ from ._errors import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
+from ._file import CheckedFile
 from ._options import RetryPolicy, Timeout
 from ._quota import Quota
 from ._send import SentFile
@@ -51,6 +52,7 @@ __all__ = [
     "BadRequestError",
     "ChatClient",
     "ChatError",
+    "CheckedFile",
     "ConnectionFailedError",
     "ConnectionLostError",
     "DeliveryUnknownError",

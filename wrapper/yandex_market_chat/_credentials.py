@@ -11,6 +11,8 @@ import httpx
 from ._options import refuse
 
 API_KEY_VARIABLE = "YANDEX_MARKET_API_KEY"
+_AROUND = "\ufeff\u200b\xa0 \t\r\n"
+"""What editors, shells and web pages leave around a key: a byte order mark, blanks, line breaks."""
 # A shorter one (a proxy's password can be anything) would stand in texts by chance.
 SHORTEST_SECRET = 6
 
@@ -21,7 +23,7 @@ class Credentials:
     Not a dataclass, and slotted: `repr`, `vars`, a debugger's list of locals and pickle show nothing of it.
     """
 
-    __slots__ = ("_encoded", "_name", "_secrets", "headers")
+    __slots__ = ("_name", "_secrets", "headers")
 
     def __init__(
         self, api_key: str | None, oauth_token: str | None, proxy: str | None, others: Mapping[str, str]
@@ -29,10 +31,10 @@ class Credentials:
         if api_key is not None and oauth_token is not None:
             refuse("Both api_key and oauth_token were given; pass at most one.")
         if oauth_token is not None:
-            secret = _checked("oauth_token", oauth_token)
+            secret = _checked("The OAuth token", oauth_token)
             self._name, value = "Authorization", f"Bearer {secret}"
         else:
-            source = "api_key" if api_key is not None else f"${API_KEY_VARIABLE}"
+            source = "The API key" if api_key is not None else f"The API key in ${API_KEY_VARIABLE}"
             api_key = os.environ.get(API_KEY_VARIABLE) if api_key is None else api_key
             if api_key is None:
                 refuse(f"No credentials: pass api_key=..., or set {API_KEY_VARIABLE}.")
@@ -48,22 +50,19 @@ class Credentials:
         elif via.username:  # a token in the place of the user
             secrets += [unquote(via.username), via.username]
         secrets += [secret.replace("/", "\\/") for secret in secrets]  # as some write it in JSON
-        self._secrets = tuple(secret for secret in secrets if len(secret) >= SHORTEST_SECRET)
-        self._encoded = tuple(secret.encode() for secret in self._secrets)
+        self._secrets = tuple(secret.encode() for secret in secrets if len(secret) >= SHORTEST_SECRET)
 
     def redact(self, text: AnyStr) -> AnyStr:
         """Return what came from elsewhere without the secrets: a server or proxy may echo what it was sent."""
-        if isinstance(text, bytes):
-            for encoded in self._encoded:
-                text = text.replace(encoded, b"[removed]")
-        else:
-            for secret in self._secrets:
-                text = text.replace(secret, "[removed]")
+        if isinstance(text, str):
+            return self.redact(text.encode(errors="surrogatepass")).decode(errors="surrogatepass")
+        for secret in self._secrets:
+            text = text.replace(secret, b"[removed]")
         return text
 
     def redact_end(self, content: bytes) -> bytes:
         """Do the same for a secret in the middle of which the content breaks off."""
-        for secret in self._encoded:
+        for secret in self._secrets:
             for length in range(len(secret) - 1, SHORTEST_SECRET - 1, -1):
                 if content.endswith(secret[:length]):
                     return content[:-length] + b"[removed]"
@@ -80,8 +79,11 @@ def _checked(source: str, value: object) -> str:
     # Never the value in the sentence, not even a part of it.
     if not isinstance(value, str):
         refuse(f"{source} must be a str, not {type(value).__name__}.")
+    value = value.strip(_AROUND)
     if not value:
         refuse(f"{source} is empty.")
+    if "\0" in value:
+        refuse(f"{source} holds NUL characters, as UTF-16 does; save it as UTF-8.")
     if any(not "!" <= character <= "~" for character in value):
-        refuse(f"{source} must be printable ASCII without blanks or line breaks (is there a line break at its end?).")
+        refuse(f"{source} must be printable ASCII without blanks or line breaks inside.")
     return value

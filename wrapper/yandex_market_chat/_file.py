@@ -61,7 +61,7 @@ def checked_file(name: str, content_type: str, content: bytes) -> CheckedFile:
 
 
 def name_and_type(file: object, name: str | None, content_type: str | None) -> tuple[str, str]:
-    """Return the name and the type that are sent.
+    """Return the name and the type that are sent: what was given, else what the file itself tells.
 
     Raises:
         InvalidRequestError: they were given, and cannot be sent.
@@ -69,8 +69,8 @@ def name_and_type(file: object, name: str | None, content_type: str | None) -> t
     if name is not None and not isinstance(name, str):
         refuse(f"name must be a str, not {type(name).__name__}.")
     if content_type is not None and not (isinstance(content_type, str) and is_content_type(content_type)):
-        refuse("content_type must be like 'application/pdf', in printable ASCII.")
-    sent = clean_name(name or _own_name(file))
+        refuse("The content type must be like 'application/pdf', in printable ASCII.")
+    sent = clean_name(name or os.path.basename(_own_name(file)))
     content_type = content_type or guess_type(sent)
     return sent or default_name(content_type), content_type
 
@@ -94,8 +94,12 @@ def look_at(file: object, limit: int) -> File:
     if isinstance(file, AsyncIterable):
         return File(None, _refuse_stream, stream=file)
     kinds = "a path, bytes, an open binary file, or with AsyncChatClient an async iterator of bytes"
-    what = f"{type(file).__name__}{', whose read() is a coroutine' if isinstance(file, BinaryReader) else ''}"
-    return _refuse_file(f"file must be {kinds}, not {what}.")
+    instead = ""
+    if hasattr(file, "file"):  # an upload, as FastAPI, Starlette and aiohttp have it
+        instead = ": pass upload.file, with name=upload.filename"
+    elif isinstance(file, BinaryReader):
+        instead = ", whose read() is a coroutine: pass what `await file.read()` returns"
+    return _refuse_file(f"file must be {kinds}, not {type(file).__name__}{instead}.")
 
 
 async def read_stream(stream: AsyncIterable[bytes], limit: int) -> bytes:
@@ -169,7 +173,7 @@ def _size_of_memory(content: bytes | bytearray | memoryview) -> int:
 
 
 def _copy(content: bytes | bytearray | memoryview, limit: int) -> bytes:
-    _size_of_memory(content)  # it may have been released while the send waited for its turn
+    _size_of_memory(content)  # it may have been released while the send waited for a slot
     return _checked([bytes(content)], limit)
 
 
@@ -212,6 +216,5 @@ def _checked(chunks: list[bytes], limit: int) -> bytes:
 
 def _within(size: int, limit: int) -> int:
     if size > limit:
-        reason = f"The file has more than the {limit} bytes that are the limit (max_file_size)."
-        raise FileTooLargeError._because(reason, limit=limit, size=size)
+        raise FileTooLargeError._because(f"The file exceeds the limit of {limit} bytes.", limit=limit, size=size)
     return size

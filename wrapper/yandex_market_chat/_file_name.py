@@ -1,6 +1,7 @@
 """The name under which a file is sent, and the type that belongs to it."""
 
 import re
+import unicodedata
 
 # Common limit of file systems; the API documents none. In bytes of UTF-8, so it bounds the characters as well.
 MAX_NAME_BYTES = 255
@@ -53,24 +54,31 @@ _EXTENSIONS = {
 }
 _TYPES = {extension: kind for kind, extensions in _EXTENSIONS.items() for extension in extensions.split()}
 
-# Control characters (C0, DEL, C1), line and paragraph separators, and what overrides or isolates the direction of
-# text (Unicode Standard Annex 9): a name must not show as another.
-_UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Control characters (C0, DEL, C1), line and paragraph separators, what marks, overrides or isolates the direction of
+# text (Unicode Standard Annex 9), with the deprecated controls beside it, and byte order marks: a name must not show as
+# another. Joiners stay: Persian and emoji need them.
+_UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f\ufeff]")
+_PLAINLY_A_PATH = re.compile(r"[/.~]|\\\\|[A-Za-z]:[/\\]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # RFC 9110, section 8.3.1, in printable ASCII.
 _CONTENT_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+( *;[ -~]*)?")
 
 
 def clean_name(name: str) -> str:
-    """Return the last component of `name` (separators of both systems), without what cannot or must not be sent.
+    """Return `name` in NFC, without what cannot or must not be sent; empty if nothing is left.
 
-    Empty if nothing is left. A lone surrogate (an undecodable byte of a path) becomes the replacement character.
+    Of what is plainly a path the last component; in any other name ("УПД № 12/А") a slash or backslash becomes "_". A
+    lone surrogate (an undecodable byte of a path) becomes the replacement character.
     """
-    last = name.replace("\\", "/").rpartition("/")[2]
-    if not last.isprintable():  # as all of the unwanted are not
-        last = _SURROGATE.sub("\ufffd", _UNWANTED.sub("", last))
-    last = last.strip()
-    return "" if last in (".", "..") else _shorten(last)
+    if not name.isprintable():  # as all of the unwanted are not
+        name = _SURROGATE.sub("\ufffd", _UNWANTED.sub("", name))
+    # Only now, since what was taken out may have stood between a letter and its accent.
+    name = unicodedata.normalize("NFC", name).strip()
+    plainly_a_path = _PLAINLY_A_PATH.match(name)
+    name = name.replace("\\", "/")
+    name = name.rpartition("/")[2].strip() if plainly_a_path else name.replace("/", "_")
+    # Many servers decode RFC 2047 words in a file name, which would bring back all that was taken out.
+    return "" if name in (".", "..") else _shorten(name).replace("=?", "=_")
 
 
 def _shorten(name: str) -> str:

@@ -67,6 +67,14 @@ class Send:
         """Return the seconds that are left of the total; None: there is no total."""
         return None if self.deadline == math.inf else max(0.0, self.deadline - self.clock())
 
+    @property
+    def delivery(self) -> str:
+        """What became of the file if nothing more happens: "sent", "unknown" or "not sent"."""
+        if self.confirmed:
+            return "sent"
+        unknown = self.unknown_attempts or (self.attempt is not None and self.attempt.may_have_started)
+        return "unknown" if unknown else "not sent"
+
     def facts(self) -> dict[str, Any]:
         """Return what the end of a send tells of it, as far as it is known."""
         return {
@@ -93,7 +101,7 @@ class Send:
             strip_traceback(error)
         if self.silent or (error is None and not logger.isEnabledFor(logging.INFO)):
             return
-        extra = self.describe(outcome=type(error).__name__ if error else "SentFile")
+        extra = self.describe(outcome=type(error).__name__ if error else "SentFile", delivery=self.delivery)
         what = f"{self.name!r} to {self.business_id or '?'}/{self.chat_id or '?'}" if self.name else "nothing yet"
         if error is None:
             log_safely(logging.INFO, "sent %s", what, extra=extra)
@@ -101,9 +109,9 @@ class Send:
             unknown = isinstance(error, DeliveryUnknownError)
             fate = "delivery unknown" if unknown else "not sent"
             log_safely(logging.INFO, "%s: %s [%s]", fate, error, what, extra=extra)
-        elif self.confirmed:
+        elif self.delivery == "sent":
             log_safely(logging.WARNING, "sent, then interrupted by %s [%s]", type(error).__name__, what, extra=extra)
-        elif self.unknown_attempts or (self.attempt is not None and self.attempt.may_have_started):
+        elif self.delivery == "unknown":
             text = "delivery unknown: interrupted by %s; check the chat before resending [%s]"
             log_safely(logging.WARNING, text, type(error).__name__, what, extra=extra)
         else:

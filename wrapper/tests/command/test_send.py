@@ -45,6 +45,17 @@ def test_sent(send: Send, server: MockServer, file: Path) -> None:
     assert (received.name, received.content, received.content_type) == ("счёт.pdf", b"%PDF-1.7", "application/pdf")
 
 
+def test_of_a_path_the_folders_stay_here_and_a_given_name_arrives_whole(
+    send: Send, server: MockServer, file: Path
+) -> None:
+    below = file.parent / "below" / file.name
+    below.parent.mkdir()
+    below.write_bytes(b"x")
+    for arguments in ((f"below/{file.name}",), (file, "--name", "УПД № 7/26.pdf")):
+        assert send(*arguments).status == 0
+    assert [received.name for received in server.received] == ["счёт.pdf", "УПД № 7_26.pdf"]
+
+
 def test_sent_as_json(send: Send, server: MockServer, file: Path) -> None:
     server.limits.enabled = True
     told = send(file, "--json", "--name", "a.bin", "--content-type", "image/png").told
@@ -84,8 +95,8 @@ def test_a_dry_run_shows_what_would_go_and_sends_nothing(send: Send, server: Moc
 def test_statuses(send: Send, server: MockServer, file: Path) -> None:
     server.script(Answer(400), SCENARIOS["drop-after-body"], Answer(420, example="resource"))
     refused = send(file, "--json")
-    assert (refused.status, refused.told["error"], refused.told["outcome"]) == (3, "BadRequestError", "not sent")
-    assert refused.told["status_code"] == 400
+    assert (refused.status, refused.told["error"], refused.told["outcome"]) == (6, "BadRequestError", "not sent")
+    assert (refused.told["status_code"], refused.told["retryable"]) == (400, False)
     assert refused.told["errors"]
     assert refused.told["message"] in refused.err
     lost = send(file)
@@ -95,6 +106,7 @@ def test_statuses(send: Send, server: MockServer, file: Path) -> None:
     server.clock.set(datetime(2026, 1, 1, 12, 30, tzinfo=UTC))  # the quota is renewed in half an hour
     spent = send(file, "--json", "--timeout", "20").told
     assert (spent["error"], spent["outcome"]) == ("QuotaExceededError", "not sent")
+    assert (spent["status"], spent["retryable"]) == (3, True)
     assert spent["resets_at"]
     assert spent["message"].endswith("Send it again after 2026-01-01 13:00:00 UTC.")
     nobody = send(file, "--json", "--base-url", "http://127.0.0.1:1", "--timeout", "4").told
@@ -111,13 +123,14 @@ def test_statuses(send: Send, server: MockServer, file: Path) -> None:
         (["file", "--business-id", str(2**63)], "no id"),
         (["file", "--timeout", "0"], "--timeout"),
         (["file", "--timeout", "nan"], "number of seconds"),
-        (["file", "--content-type", "pdf"], "content_type"),
+        (["file", "--content-type", "pdf"], "content type"),
         (["file", "--base-url", "ftp://x"], "base_url"),
         (["file", "--api-key", "ACMA:x"], "--api-key"),
         (["file", "--api-key-file", "missing"], "cannot be read"),
         (["file", "--api-key-file", "file"], "printable ASCII"),
         (["file", "--api-key-file", "empty"], "is empty"),
         (["file", "--api-key-file", "lines"], "more than one line"),
+        (["file", "--api-key-file", "utf-16"], "--api-key-file 'utf-16' is UTF-16"),
         ([], "FILE"),
     ],
 )
@@ -135,6 +148,7 @@ def test_wrong_use(
     (tmp_path / "file").write_text("S3cr3t with blanks")
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "lines").write_text("S3cr3t\nS3cr3t\n")
+    (tmp_path / "utf-16").write_text("S3cr3t\n", encoding="utf-16")
     status = run(["send", "--json", "--base-url", server.base_url, "--business-id", "1", "--chat-id", "2", *arguments])
     done = Done(status, *capsys.readouterr())
     assert (done.status, done.told["outcome"]) == (2, "wrong use")
@@ -151,12 +165,76 @@ def test_the_key(send: Send, server: MockServer, file: Path, tmp_path: Path) -> 
     (tmp_path / "key").write_text(server.api_key + "\r\n")
     done = send(file, "--api-key-file", "key", "-v", "--json", YANDEX_MARKET_API_KEY="ACMA:other")
     assert done.status == 0
-    assert "attempt 1: answered 200" in done.err
+    assert "attempt 1: status 200" in done.err
     for secret in (server.api_key, "ACMA"):
         assert secret not in done.out + done.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_has_to_be_fixed_first(send: Send, server: MockServer, file: Path, status: int) -> None:
+    """`until yandex-market-chat send ...; do sleep 60; done` looks for 3."""
+    server.script(Answer(status))
+    done = send(file, "--json")
+    assert (done.status, done.told["outcome"], done.told["retryable"]) == (6, "not sent", False)
+
+
+@pytest.mark.parametrize("content", ["\ufeff{}", "{} ", " {}\t\r\n", "\ufeff{}\n\n", "{}\xa0", "\n{}\n"])
+def test_a_key_file_as_editors_write_it(send: Send, server: MockServer, file: Path, content: str) -> None:
+    file.with_name("key").write_bytes(content.format(server.api_key).encode())
+    assert send(file, "--api-key-file", "key", YANDEX_MARKET_API_KEY=None).status == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("ACMA:x".encode("utf-16"), "UTF-16"),
+        ("ACMA:x\r\n".encode("utf-16-be"), "UTF-16"),
+        (b"ACMA:x y", "blanks"),
+        ("ключ".encode(), "printable ASCII"),
+        ("ключ".encode("cp1251"), "printable ASCII"),
+        (b"\xef\xbb\xbf \n", "is empty"),
+        (b"ACMA:x\nACMA:y", "more than one line"),
+    ],
+)
+def test_a_key_file_that_holds_no_key(send: Send, file: Path, content: bytes, said: str) -> None:
+    file.with_name("key").write_bytes(content)
+    done = send(file, "--api-key-file", "key", "--json")
+    assert done.status == 2
+    assert "--api-key-file 'key'" in done.told["message"]
+    assert said in done.told["message"]
+    assert "ACMA" not in done.out + done.err
+
+
+def test_what_another_command_writes(cli: Cli, server: MockServer, file: Path) -> None:
+    command = shlex.join([*COMMAND, "send"])
+    for given in ("<(echo x)", "/dev/stdin", "pipe"):
+        script = f"mkfifo pipe 2>/dev/null; echo x | {command} {given} --business-id 1 --chat-id 2 --json"
+        done = subprocess.run(
+            ["bash", "-c", script], env=cli.environment, cwd=cli.folder, capture_output=True, check=False, timeout=60
+        )
+        assert done.returncode == 2
+        assert "pipe it to - and pass --name" in json.loads(done.stdout)["message"]
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_name_in_the_other_normal_form(send: Send, server: MockServer, tmp_path: Path, form: str) -> None:
+    from unicodedata import normalize
+
+    (tmp_path / normalize("NFC" if form == "NFD" else "NFD", "Йод.pdf")).write_bytes(b"%PDF")
+    assert send(normalize(form, "Йод.pdf")).status == 0
+    assert normalize("NFC", server.received[0].name) == normalize("NFC", "Йод.pdf")
+
+
+def test_the_name_is_that_of_the_file_alone(send: Send, server: MockServer, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.pdf").write_bytes(b"%PDF")
+    assert send("sub/a.pdf").status == 0
+    assert send(tmp_path / "sub" / "a.pdf").status == 0
+    assert [received.name for received in server.received] == ["a.pdf", "a.pdf"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_in_flight(cli: Cli, server: MockServer, file: Path, number: signal.Signals) -> None:
     server.script(Fault(cut="silence", at="after-body"))
     process = cli.start("send", file, "--business-id", 1, "--chat-id", 2, "--json")
@@ -209,7 +287,7 @@ def test_interrupted_before_anything_went_out(cli: Cli, server: MockServer, file
     server.limits.spend(1)
     process = cli.start("send", file, "--business-id", 1, "--chat-id", 2, "-v", "--json")
     assert process.stderr
-    assert b"answered 420" in process.stderr.readline()
+    assert b"status 420" in process.stderr.readline()
     assert b"pause of" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=30)

@@ -77,7 +77,7 @@ def test_silence_ends_soon(market_chat: MarketChat) -> None:
     ended = asyncio.run(all_at_once())
     assert [type(each) for each in ended] == [ResponseTimeoutError] * 5
     assert time.monotonic() - begin < 10
-    assert market_chat.client._timeout == market_chat.async_client._timeout
+    assert market_chat.client._options == market_chat.async_client._options
 
 
 def test_silence_outlasts_the_timeouts_of_a_client() -> None:
