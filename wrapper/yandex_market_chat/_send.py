@@ -59,7 +59,7 @@ class Send:
     name: str = ""
     size: int = 0
     content_type: str = ""
-    attempts: int = 0
+    attempts: int = 0  # requests of what was asked
     unknown_attempts: int = 0
     timeout: Timeout = Timeout()  # noqa: RUF009  frozen
     deadline: float = math.inf
@@ -101,9 +101,10 @@ class Send:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        attempt, self.attempt = self.attempt, None  # what it received is in it, and an error may keep the send
         if isinstance(error, ChatError):
             self._complete(error)
-        if error is not None and (self.attempt is not None or isinstance(error, ChatError)):
+        if error is not None and (attempt is not None or isinstance(error, ChatError)):
             strip_traceback(error)
         if not self.subject or (error is None and not logger.isEnabledFor(logging.INFO)):
             return
@@ -118,7 +119,7 @@ class Send:
             log_safely(logging.INFO, "%s: %s [%s]", fate, error, what, extra=extra)
         elif self.confirmed:
             log_safely(logging.WARNING, "sent, then interrupted by %s [%s]", type(error).__name__, what, extra=extra)
-        elif self.unknown_attempts or (self.attempt is not None and self.attempt.may_have_delivered):
+        elif self.unknown_attempts or (attempt is not None and attempt.may_have_delivered):
             text = "delivery unknown: interrupted by %s; check the chat before resending [%s]"
             log_safely(logging.WARNING, text, type(error).__name__, what, extra=extra)
         else:
