@@ -252,7 +252,8 @@ def _valid_json() -> Iterator[RawRequest]:
 def _broken_json() -> Iterator[RawRequest]:
     for operation in _JSON:
         for name, body in {
-            "no body": "", "cut short": "{", "no quotes": "{a: 1}", "list": "[]", "list of pairs": '[["a", 1]]', "text": '"a"',
+            "no body": "", "cut short": "{", "no quotes": "{a: 1}", "list": "[]", "list of pairs": '[["a", 1]]',
+            "text": '"a"',
             "null": "null", "number": "1", "something behind": _JSON[operation][2] + "}", "NaN": '{"a": NaN}',
             "not in UTF-8": b'{"a": "\xff"}', "form": "context=1",
         }.items():  # fmt: skip

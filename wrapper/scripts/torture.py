@@ -121,8 +121,8 @@ class Torture:
 
     def outcomes(self) -> dict[int, str]:
         """Return what the report says of each chat."""
-        with (self.folder / "report.csv").open(encoding="utf-8", newline="") as file:
-            return {int(row["chat_id"]): row["outcome"] for row in csv.DictReader(file)}
+        with (self.folder / "report.csv").open(encoding="utf-8-sig", newline="") as file:
+            return {int(row["chat_id"]): row["outcome"] for row in csv.DictReader(file, delimiter=";")}
 
     def arrived(self) -> Counter[int]:
         """Count what arrived in each chat."""

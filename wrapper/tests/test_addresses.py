@@ -136,27 +136,39 @@ def test_a_proxy_is_asked_for_the_whole_address(connect: Callable[..., Chat], se
 def test_certificates_that_cannot_be_used_are_refused_when_the_client_is_made(mode: str, tmp_path: Path) -> None:
     (tmp_path / "no.pem").write_text("no certificate")
     (tmp_path / "binary.pem").write_bytes(bytes(range(256)))
+    (tmp_path / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
     for value, words in {
         "missing.pem": "No such file",
         str(tmp_path / "missing.pem"): "No such file",
-        tmp_path: "directory",
-        tmp_path / "no.pem": "no certificate in PEM form",
-        str(tmp_path / "binary.pem"): "no certificate in PEM form",
-        "": "verify names a CA file that cannot be used",
-        "a\0b": "verify names a CA file that cannot be used",
+        tmp_path: str(tmp_path),
+        tmp_path / "no.pem": "no.pem",
+        str(tmp_path / "binary.pem"): "binary.pem",
+        tmp_path / "broken.pem": "broken.pem",
+        "": "''",
+        "a\0b": "",
     }.items():
-        assert_no_client(mode, words, verify=value)
+        assert_no_client(mode, "verify names a CA file that cannot be used", words, verify=value)
     for wrong in (None, 1, 0, [], b"a.pem"):
         assert_no_client(mode, "verify must be", type(wrong).__name__, verify=wrong)
 
 
-def test_certificates_that_turn_out_to_be_broken_are_refused_before_anything_goes_out(
-    connect: Callable[..., Chat], server: MockServer, tmp_path: Path
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"])
+def test_certificates_of_the_environment_that_cannot_be_used_are_refused_before_anything_goes_out(
+    connect: Callable[..., Chat], server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    broken = tmp_path / "broken.pem"
-    broken.write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
-    chat = connect(verify=broken, base_url=server.base_url.replace("http:", "https:"))
-    with refused(server, InvalidRequestError, "certificates", "broken.pem"):
+    chat = connect(base_url=server.base_url.replace("http:", "https:"))
+    monkeypatch.setenv(variable, str(tmp_path / "missing" / "here"))
+    with refused(server, InvalidRequestError, variable, "missing"):
+        chat.send(b"x")
+
+
+def test_a_certificate_of_the_environment_that_is_broken_is_refused_before_anything_goes_out(
+    connect: Callable[..., Chat], server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
+    chat = connect(base_url=server.base_url.replace("http:", "https:"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "broken.pem"))
+    with refused(server, InvalidRequestError, "certificates", "SSL_CERT_FILE"):
         chat.send(b"x")
 
 

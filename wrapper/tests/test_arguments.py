@@ -157,7 +157,7 @@ AROUND = {
     "line break": "{}\n",
     "Windows": "\ufeff{}\r\n",
     "blanks": " \t{} \n \n",
-    "mark behind blanks": " \ufeff {}\xa0",
+    "mark behind blanks": " \ufeff {}\xa0\u200b",
 }
 
 
@@ -221,7 +221,7 @@ def test_seconds_that_are_none_are_refused_everywhere(value: Any, mode: str, ser
     for name in ("total", "connect", "write", "read"):
         with pytest.raises(InvalidRequestError) as caught:
             Timeout(**{name: value})
-        assert_readable(caught.value, f"Timeout.{name} must be a number of seconds")
+        assert_readable(caught.value, f"The {name} timeout must be a number of seconds")
     with Chat(mode, api_key=server.api_key, base_url=server.base_url) as chat:
         with refused(server, InvalidRequestError, "timeout must be a number of seconds") as caught:
             chat.send(b"x", timeout=value)
@@ -231,7 +231,7 @@ def test_seconds_that_are_none_are_refused_everywhere(value: Any, mode: str, ser
 @pytest.mark.parametrize("name", ["connect", "write", "read"])
 def test_only_the_total_can_be_without_bound(name: str) -> None:
     assert Timeout(total=None).total is None
-    with pytest.raises(InvalidRequestError, match=f"Timeout.{name} must be"):
+    with pytest.raises(InvalidRequestError, match=f"The {name} timeout must be"):
         Timeout(**{name: None})
 
 

@@ -124,14 +124,17 @@ class TestFork:
 
     def test_a_child_forked_while_the_tls_context_is_made_can_send(self, mode: str, tmp_path: Path) -> None:
         program = """
-        real = ssl.create_default_context
+        real = ssl.SSLContext.load_verify_locations
 
         def slow(*arguments, **named):
             reached.set()
             time.sleep(0.2)
             return real(*arguments, **named)
 
-        ssl.create_default_context = slow
+        # A CA file is loaded when the client is made, the environment's when they are first needed.
+        os.environ["SSL_CERT_FILE"] = arguments.pop("verify")
+        client = type(client)(**arguments)
+        ssl.SSLContext.load_verify_locations = slow
         first = threading.Thread(target=send, args=[b"parent"])
         first.start()
         assert reached.wait(10)

@@ -114,7 +114,7 @@ def test_an_answer_tells_its_first_five_errors() -> None:
     assert text == f"Market answered 404 (A: a; B: b; C: c; D: d; E: e). {NOT_SENT} {ADVICE_404}"
 
 
-ADVICE_404 = "Check the business id (of the cabinet, not of a campaign), the chat id and the server address."
+ADVICE_404 = "Check the business id (of the cabinet, not of a campaign), the chat or order id and the server address."
 
 
 def test_a_number_that_is_read_as_a_code_is_plain_text() -> None:

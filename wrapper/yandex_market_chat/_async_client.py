@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar, cast
 import httpx
 
 from ._base_client import BaseClient, Progress
+from ._claims import Claims
 from ._delivery import confirm, deliver
 from ._errors import DeliveryUnknownError
 from ._file import CheckedFile, File, FileLike, checked_file, read_stream
@@ -160,6 +161,7 @@ class BatchDoor:
         self._rules = chat._rules._replace(waits_for_limits=False, confirm_unknown=0.0)
         self.options: Options = chat._options
         self.quotas: Quotas = chat._rules.quotas
+        self.claims: Claims = chat._rules.claims
 
     def check_usable(self) -> None:
         """Raise an `InvalidRequestError` if the client is closed."""

@@ -72,3 +72,8 @@ class Claims:
             if len(self._taken) > MOST:
                 self._taken.popitem(last=False)
             return free[others]
+
+    def took(self, kind: Kind, message_id: int) -> None:
+        """Note a message that confirmed a send of an earlier run."""
+        with self._lock:
+            self._taken[kind.business_id, kind.chat_id, message_id] = None

@@ -67,8 +67,11 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps[SentFile]:
                 if unknown is None:
                     unknown, send.began = last, send.attempt_began
                     unknown.since, unknown.content_type = send.attempt_began_at, send.content_type
-            if unknown is not None and (found := (yield from _settle(send, unknown, rules, deadline))) is not None:
-                return _sent(send, rules.quotas.of((SEND_FILE, send.business_id)), message_id=found)
+            # What would fail the same way again (a bypassed network, a refused certificate) would fail to read, too.
+            if unknown is not None and not final:
+                found = yield from _settle(send, unknown, rules, deadline)
+                if found is not None:
+                    return _sent(send, rules.quotas.of((SEND_FILE, send.business_id)), message_id=found)
         repeats = (
             rules.retry.resend_unknown if isinstance(last, errors.DeliveryUnknownError) else may_repeat(last, rules)
         )

@@ -209,10 +209,15 @@ class AsyncStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
         """Return the connection with TLS on it."""
-        async with asyncio.timeout(self._attempt.timeout.connect):
-            secured = await asyncio.get_running_loop().start_tls(
-                self._transports[-1], self, ssl_context, server_hostname=server_hostname
-            )
+        try:
+            async with asyncio.timeout(self._attempt.timeout.connect):
+                secured = await asyncio.get_running_loop().start_tls(
+                    self._transports[-1], self, ssl_context, server_hostname=server_hostname
+                )
+        except TypeError as error:  # Python 3.11: TLS in TLS that ends in the handshake (SSLProtocol._abort)
+            if len(self._transports) == 1:
+                raise
+            raise ConnectionError(str(error)) from None
         if secured is None:
             raise ConnectionError("the connection was closed during the TLS handshake")
         secured.set_write_buffer_limits(TLS_PIECE // 2)  # or half a megabyte more counts as written

@@ -80,6 +80,14 @@ class Send:
         """Return the seconds that are left of the total; None: there is no total."""
         return None if self.deadline == math.inf else max(0.0, self.deadline - self.clock())
 
+    @property
+    def delivery(self) -> str:
+        """What became of the file if nothing more happens: "sent", "unknown" or "not sent"."""
+        if self.confirmed:
+            return "sent"
+        unknown = self.unknown_attempts or (self.attempt is not None and self.attempt.may_have_delivered)
+        return "unknown" if unknown else "not sent"
+
     def facts(self) -> dict[str, Any]:
         """Return what the end of a send tells of it, as far as it is known."""
         return {
@@ -101,14 +109,15 @@ class Send:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        attempt, self.attempt = self.attempt, None  # what it received is in it, and an error may keep the send
+        delivery, requested = self.delivery, self.attempt is not None
+        self.attempt = None  # what it received is in it, and an error may keep the send
         if isinstance(error, ChatError):
             self._complete(error)
-        if error is not None and (attempt is not None or isinstance(error, ChatError)):
+        if error is not None and (requested or isinstance(error, ChatError)):
             strip_traceback(error)
         if not self.subject or (error is None and not logger.isEnabledFor(logging.INFO)):
             return
-        extra = self.describe(outcome=type(error).__name__ if error else "SentFile")
+        extra = self.describe(outcome=type(error).__name__ if error else "SentFile", delivery=delivery)
         target = f"{self.business_id or '?'}/{self.chat_id or (f'order {self.order_id}' if self.order_id else '?')}"
         what = target if self.subject == "chat" else f"{self.name!r} to {target}" if self.name else "nothing yet"
         done, undone = ("opened", "not opened") if self.subject == "chat" else ("sent", "not sent")
@@ -117,9 +126,9 @@ class Send:
         elif isinstance(error, ChatError):
             fate = "delivery unknown" if isinstance(error, DeliveryUnknownError) else undone
             log_safely(logging.INFO, "%s: %s [%s]", fate, error, what, extra=extra)
-        elif self.confirmed:
+        elif delivery == "sent":
             log_safely(logging.WARNING, "sent, then interrupted by %s [%s]", type(error).__name__, what, extra=extra)
-        elif self.unknown_attempts or (attempt is not None and attempt.may_have_delivered):
+        elif delivery == "unknown":
             text = "delivery unknown: interrupted by %s; check the chat before resending [%s]"
             log_safely(logging.WARNING, text, type(error).__name__, what, extra=extra)
         else:

@@ -12,8 +12,12 @@ __all__ = ["main"]
 def main() -> int:
     """Run the command with the arguments of this process; return its exit status."""
     if not (find_spec("click") and find_spec("rich")):
-        print("The command needs click and rich. Install them: pip install 'yandex-market-chat[cli]'", file=sys.stderr)
-        return 2
+        from ._output import Status, finish, say
+
+        sentence = "The command needs click and rich. Install them: pip install 'yandex-market-chat[cli]'"
+        say(sentence)
+        as_json = any(argument.partition("=")[0] == "--json" for argument in sys.argv[1:])
+        return finish(Status.WRONG_USE, as_json, {"error": "ModuleNotFoundError", "message": sentence})
     from ._commands import run
 
     return run(sys.argv[1:])

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from yandex_market_chat import ApiError, ChatError, InvalidRequestError, Quota, QuotaExceededError, Timeout
-from yandex_market_chat._credentials import API_KEY_VARIABLE
 
+API_KEY_VARIABLE = "YANDEX_MARKET_API_KEY"
+BASE_URL_VARIABLE = "YANDEX_MARKET_BASE_URL"
+DEFAULT_BASE_URL = "https://api.partner.market.yandex.ru"
 LARGEST_KEY_FILE = 10_000
 
 
@@ -26,6 +28,11 @@ def client_arguments(api_key_file: str | None, base_url: str | None, timeout: fl
     return arguments
 
 
+def server_address(base_url: str | None) -> str:
+    """Return where requests go, as `--help` says."""
+    return (base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL).rstrip("/")
+
+
 def _read_key(file: str) -> str:
     # Never the content in a sentence.
     try:
@@ -34,10 +41,19 @@ def _read_key(file: str) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "that is no path"
         raise InvalidRequestError(f"--api-key-file {file!r} cannot be read: {reason}. Nothing was sent.") from None
-    key = content.decode("utf-8-sig", "replace").strip()
-    if not key or "\n" in key or "\0" in key:
-        what = "is empty" if not key else "is in UTF-16, not UTF-8" if "\0" in key else "has more than one line"
-        raise InvalidRequestError(f"--api-key-file {file!r} {what}; it is to hold the key alone. Nothing was sent.")
+    # Editors begin it with a mark, and leave blanks and line breaks at its end.
+    key = content.decode(errors="replace").strip("\ufeff\u200b\xa0 \t\r\n")
+    what = ""
+    if "\0" in key:
+        what = "is UTF-16, as PowerShell writes it; save it as UTF-8"
+    elif not key:
+        what = "is empty; it is to hold the key alone"
+    elif "\n" in key:
+        what = "has more than one line; it is to hold the key alone"
+    elif not all("!" <= character <= "~" for character in key):
+        what = "holds blanks or what is not printable ASCII; it is to hold the key alone"
+    if what:
+        raise InvalidRequestError(f"--api-key-file {file!r} {what}. Nothing was sent.")
     return key
 
 
@@ -60,7 +76,7 @@ def quota_facts(quota: Quota | None) -> dict[str, object] | None:
 
 def error_facts(error: ChatError) -> dict[str, object]:
     """Return what an error tells of its send, as JSON has it."""
-    names = ("business_id", "chat_id", "name", "size", "attempts", "elapsed")
+    names = ("business_id", "chat_id", "name", "size", "attempts", "elapsed", "retryable")
     facts = {"error": type(error).__name__, "message": str(error), **{name: getattr(error, name) for name in names}}
     if isinstance(error, ApiError):
         items = [{"code": item.code, "message": item.message} for item in error.errors]

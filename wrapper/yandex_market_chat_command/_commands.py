@@ -80,8 +80,9 @@ def command() -> None:
 Exit status:
   0  sent
   2  wrong use: refused here, before anything went out (an option, the file, the key)
-  3  not sent: the buyer has not got the file, it can be sent again
-  4  unknown: nobody can know, look into the chat before sending it again
+  3  not sent, and the same command may succeed later: a limit, the network
+  4  unknown: nobody can know, check the chat before resending
+  6  not sent, and something has to be fixed first: the key, the ids, the proxy
 
 \b
 Examples:
@@ -116,17 +117,20 @@ MANIFEST is CSV with a header (comma or semicolon), or JSON Lines, in UTF-8:
   123,456,invoices/456.pdf              {{"business_id": 123, "chat_id": 457, "file": "b.pdf"}}
 
 Paths start from the folder of the manifest. Further columns, as you need them: name and content_type, as for send; key,
-your id of the item (default: business, chat and path as written). The manifest is checked whole before anything is
-sent. The same content for the same chat twice is sent once, unless both lines have keys of their own.
+your id of the item (default: business, chat and path). The manifest is checked whole before anything is sent. The same
+content for the same chat is sent once, in whichever run and by whichever path, unless both lines have keys of their
+own. From Excel: "CSV UTF-8". A report can be the next manifest.
 
 RUN.sqlite, the journal, decides: each item is written down before its connection opens, and when it has ended. Run the
 same command again after a crash, a restart or a signal, and it goes on where it was; a changed manifest is merged by
 key. What is in flight when the process is killed is unknown, and not sent again unless you say so. Keep the journal
-until the mailing is done: without it everything is sent anew.
+until the mailing is done: without it everything is sent again.
 
-A business whose hourly allowance is spent pauses until it is renewed; others go on. One with 5 refusals in a row for
-the key (401, 403), or 10 times no connection, is left alone. SIGINT or SIGTERM: what is in flight ends, the rest stays
-for the next start; a second one ends at once.
+A business whose hourly quota is spent pauses until it is renewed; others go on. One with 5 refusals in a row for the
+key (401, 403) is skipped for the rest of the run. What would stop any other item as well ends the run and leaves the
+items pending: no connection, a certificate or proxy that refuses, a response that is not Market's, 10 unknown outcomes
+in a row. SIGINT, SIGTERM or SIGHUP: what is in flight ends, the rest stays for the next start; a second SIGINT or
+SIGTERM ends at once.
 
 {_KEY}
 
@@ -134,9 +138,10 @@ for the next start; a second one ends at once.
 Exit status:
   0  all sent
   2  wrong use, a faulty manifest, or a journal that is in use or cannot be used: nothing was sent
-  3  some not sent: the buyer has not got them (again with --retry-not-sent)
-  4  some unknown, perhaps some not sent too (look into the chats, or again with --resend-unknown)
-  5  stopped before the end: a signal, a full disk, a business that is left alone; run it again
+  3  some not sent, which may succeed later (again with --retry-not-sent)
+  4  some unknown, perhaps some not sent too (check the chats, or again with --resend-unknown)
+  5  stopped before the end: a signal, a full disk, no way to Market, a business that is skipped; run it again
+  6  some not sent, and something has to be fixed first (then again with --retry-not-sent)
 
 \b
 Examples:
@@ -154,9 +159,14 @@ Examples:
     default=4,
     help="Requests at once and per business. Default: 4, what Market allows over all programs of the cabinet.",
 )
-@click.option("--resend-unknown", is_flag=True, help="Send again what nobody knows of: buyers may get it twice.")
+@click.option("--resend-unknown", is_flag=True, help="Send again what nobody knows of: buyers may receive it twice.")
 @click.option("--retry-not-sent", is_flag=True, help="Send again what was not sent.")
-@click.option("--report", metavar="FILE", type=click.Path(), help="Write a CSV of all lines with what became of them.")
+@click.option(
+    "--report",
+    metavar="FILE",
+    type=click.Path(),
+    help="Write a CSV of all lines with what became of them; Excel opens it as it is.",
+)
 @_common
 def send_batch(**options: Any) -> int:
     """Send the files of a MANIFEST, each once, across restarts."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from yandex_market_chat.batch import BatchProgress
 
-from ._output import count, say
+from ._output import count, local_time, say
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,18 +35,18 @@ def display(stream: TextIO, *, live: bool) -> Iterator[OnProgress]:
 
 
 class _Rate:
-    """How fast it goes, and when it will have ended at this rate."""
+    """How fast it goes, and how long it will still take."""
 
     def __init__(self, progress: BatchProgress) -> None:
         self._progress = progress
         self._began = time.monotonic()
 
     def __str__(self) -> str:
-        elapsed, done = time.monotonic() - self._began, self._progress.done
-        if not done or elapsed < 1:
+        left = self._progress.to_go()
+        if left is None:
             return ""
-        left = timedelta(seconds=round((self._progress.due - done) * elapsed / done))
-        return f"{done / elapsed * 60:.0f} a minute, {left} to go"
+        rate = self._progress.done / (time.monotonic() - self._began) * 60
+        return f"{rate:.0f} a minute, {timedelta(seconds=round(left.total_seconds()))} to go"
 
 
 def _summary(progress: BatchProgress) -> str:
@@ -78,13 +78,18 @@ class _Lines:
             say("; ".join(filter(None, (_summary(progress), str(self._rate)))))
 
     def _say_pauses(self, progress: BatchProgress) -> None:
+        begun = []
         for business in progress.businesses.values():
-            until = business.paused_until
-            if until is None:
+            if business.paused_until is None:
                 self._pausing.discard(business.business_id)
             elif business.business_id not in self._pausing:
                 self._pausing.add(business.business_id)
-                say(f"Business {business.business_id} pauses until {until.astimezone():%H:%M:%S}.")
+                begun.append(business)
+        for business in begun[:MOST_BUSINESSES]:
+            if business.paused_until is not None:
+                say(f"Business {business.business_id} pauses until {local_time(business.paused_until)}.")
+        if len(begun) > MOST_BUSINESSES:
+            say(f"{len(begun) - MOST_BUSINESSES} more businesses pause.")
 
 
 @contextmanager
@@ -107,7 +112,7 @@ def _live() -> Iterator[OnProgress]:
         at_work = sorted(progress.businesses.values(), key=lambda business: not business.left)
         for business in at_work[:MOST_BUSINESSES]:
             until = business.paused_until
-            what = f"paused until {until.astimezone():%H:%M:%S}" if until else f"{business.in_flight} in flight"
+            what = f"paused until {local_time(until)}" if until else f"{business.in_flight} in flight"
             told = (f"{business.sent} sent", f"{business.left} left", what if business.left else "done")
             table.add_row(f"business {business.business_id}", *told)
         more = len(at_work) - MOST_BUSINESSES

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from enum import IntEnum
 
 
@@ -17,11 +18,17 @@ class Status(IntEnum):
     NOT_SENT = 3
     UNKNOWN = 4
     STOPPED = 5
+    NEEDS_FIX = 6
 
     @property
     def outcome(self) -> str:
         """How the JSON object calls it."""
-        return self.name.lower().replace("_", " ")
+        return "not sent" if self is Status.NEEDS_FIX else self.name.lower().replace("_", " ")
+
+
+def local_time(moment: datetime) -> str:
+    """Return a moment with its date and zone, as the clock on the wall has it."""
+    return moment.astimezone().isoformat(sep=" ", timespec="seconds")
 
 
 def count(number: int, noun: str) -> str:

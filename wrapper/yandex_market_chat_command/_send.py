@@ -5,14 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from yandex_market_chat import ChatClient, ChatError, DeliveryUnknownError, InvalidRequestError, SentFile
+from yandex_market_chat import (
+    ChatClient,
+    ChatError,
+    DeliveryUnknownError,
+    InvalidFileError,
+    InvalidRequestError,
+    SentFile,
+)  # fmt: skip
 
-from ._client import client_arguments, error_facts, quota_facts, show_log
+from ._client import client_arguments, error_facts, quota_facts, server_address, show_log
 from ._output import Status, finish, say, tell
+from ._signals import ending_signals, ignore_signals
 
 Progress = Callable[[int, int], object]
 
@@ -35,23 +45,25 @@ def send_one(
     witness = _Witness()  # first: what it hears counts more than what is shown
     if verbose:
         show_log()
-    # A service manager's wish to end is the same as that of somebody at the keyboard.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A service manager's wish to end, or a terminal that is gone, is the same as somebody at the keyboard.
+    for number in ending_signals():
+        signal.signal(number, signal.default_int_handler)
     target = {"business_id": business_id, "chat_id": chat_id}
-    content = sys.stdin.buffer if file == "-" else file
     # Whatever the locale takes the arguments for: names are UTF-8 on the wire.
     name = os.fsencode(name or os.path.basename(file)).decode("utf-8", "replace")
     try:
+        content = sys.stdin.buffer if file == "-" else _find(file)
         with ChatClient(**client_arguments(api_key_file, base_url, timeout)) as chat:
             if dry_run:
-                return _look_at(chat, content, target, name, content_type, as_json)
+                facts = {**target, **chat.check_file(content, name=name, content_type=content_type)._asdict()}
+                return _would_send(facts | {"base_url": server_address(base_url)}, as_json)
             with _bar(shown=sys.stderr.isatty() and not verbose) as progress:
                 witness.listens = True
                 sent = chat.send_file(content, name=name, content_type=content_type, on_progress=progress, **target)
-                _ignore_signals()
+                ignore_signals()  # its outcome is known: nothing may tell another
     except ChatError as error:
-        _ignore_signals()
-        status = Status.NOT_SENT
+        ignore_signals()
+        status = Status.NOT_SENT if error.retryable else Status.NEEDS_FIX
         if isinstance(error, DeliveryUnknownError):
             status = Status.UNKNOWN
         elif isinstance(error, InvalidRequestError):
@@ -63,17 +75,27 @@ def send_one(
         say(sentence)
         return finish(Status.WRONG_USE, as_json, {**target, "error": type(error).__name__, "message": sentence})
     except KeyboardInterrupt:
-        _ignore_signals()
+        ignore_signals()
         status, sentence = witness.outcome()
         say(sentence)
         return finish(status, as_json, {**target, "error": "KeyboardInterrupt", "message": sentence})
     return _sent(sent, as_json)
 
 
-def _ignore_signals() -> None:
-    # What became of the file is known: an interrupt while that is told must not tell something else.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+def _find(file: str) -> str:
+    """Return the path of the file, in the spelling that the disk has."""
+    try:
+        mode = os.stat(file).st_mode
+    except FileNotFoundError:
+        from yandex_market_chat.batch._lookup import find
+
+        return os.fspath(find(Path(), file))
+    except (OSError, ValueError):  # the client says what is wrong
+        return file
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        advice = "to send what another command writes, pipe it to - and pass --name"
+        raise InvalidFileError(f"{file!r} is a pipe or device and no regular file; {advice}. Nothing was sent.")
+    return file
 
 
 def _sent(sent: SentFile, as_json: bool) -> Status:
@@ -86,41 +108,36 @@ def _sent(sent: SentFile, as_json: bool) -> Status:
     return finish(Status.SENT, as_json, facts | {"quota": quota_facts(sent.quota)})
 
 
-def _look_at(
-    chat: ChatClient, content: object, target: dict[str, int], name: str | None, content_type: str | None, as_json: bool
-) -> Status:
-    """Do what a send does before anything goes out, and tell what it would send."""
-    checked = chat.check_file(content, name=name, content_type=content_type)  # type: ignore[arg-type]
-    facts: dict[str, object] = {**target, **checked._asdict()}
+def _would_send(facts: dict[str, object], as_json: bool) -> Status:
     if not as_json:
         tell("\n".join(["Nothing was sent. This would be:", *(f"  {fact:<13} {facts[fact]}" for fact in facts)]))
     return finish(Status.SENT, as_json, facts, "dry run")
 
 
 class _Witness(logging.Handler):
-    """Hears what the client logs of a send that is interrupted: whether anything had gone out."""
+    """Takes from the client's log what became of a send that is interrupted."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.said = ""
+        self._delivery: object = None
         self.listens = False  # the send has been begun
         logger = logging.getLogger("yandex_market_chat")
         logger.addHandler(self)
         logger.setLevel(logger.level or logging.INFO)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take what a send has ended with."""
-        self.said = record.getMessage()
+        """Take the field that the end of a send has."""
+        self._delivery = getattr(record, "delivery", None)
 
     def outcome(self) -> tuple[Status, str]:
         """Return what an interrupted send ended with."""
-        if self.said.startswith("sent"):
+        if self._delivery == "sent":
             return Status.SENT, "Interrupted; the file had been sent."
-        if self.said.startswith("not sent") or not self.listens:
+        if self._delivery == "not sent" or not self.listens:
             return Status.NOT_SENT, "Interrupted before anything went out. The file was not sent."
         # In flight, or while it was about to say how it had ended.
-        advice = "Look into the chat before sending it again."
-        return Status.UNKNOWN, f"Interrupted in flight: nobody can know whether the buyer got the file. {advice}"
+        advice = "Check the chat before resending."
+        return Status.UNKNOWN, f"Interrupted in flight: nobody can know whether the buyer received the file. {advice}"
 
 
 @contextmanager

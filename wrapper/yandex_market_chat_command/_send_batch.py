@@ -14,8 +14,10 @@ from yandex_market_chat.batch import BatchError, BatchResult, ManifestError, sen
 from ._client import client_arguments, show_log
 from ._display import display
 from ._output import Status, count, finish, say, tell
+from ._signals import HANGUP, ending_signals, ignore_signals
 
 SHOWN_FAULTS = 100
+SHOWN_DOUBLES = 5
 
 
 def send_many(*, as_json: bool, verbose: bool, manifest: str, journal: str, **options: object) -> Status:
@@ -38,7 +40,7 @@ def send_many(*, as_json: bool, verbose: bool, manifest: str, journal: str, **op
     dry_run = bool(options["dry_run"])
     _say_result(result, dry_run, as_json)
     status = Status.SENT if dry_run else _status(result)
-    names = ("total", "sent", "not_sent", "unknown", "left", "due", "interrupted", "changed_files")
+    names = ("total", "sent", "not_sent", "needs_fix", "unknown", "left", "due", "interrupted", "changed_files")
     facts = {name: getattr(result, name) for name in (*names, "stopped", "unreported")}
     facts |= {"duplicates": [each._asdict() for each in result.duplicates], "unwritten": list(result.unwritten)}
     return finish(status, as_json, {**where, **facts}, "dry run" if dry_run else None)
@@ -49,6 +51,8 @@ def _status(result: BatchResult) -> Status:
         return Status.STOPPED
     if result.unknown:
         return Status.UNKNOWN
+    if result.needs_fix:
+        return Status.NEEDS_FIX
     return Status.NOT_SENT if result.not_sent else Status.SENT
 
 
@@ -87,21 +91,20 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
     """Stop cleanly at the first signal, at once at the second."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
-    def on_signal() -> None:
-        if stop.is_set() and task is not None:
-            task.cancel()
-        else:
+    def on_signal(number: int) -> None:
+        if not stop.is_set():
             say("Stopping: what is in flight may end. Once more, and it ends at once.")
             stop.set()
+        elif number != HANGUP and task is not None:  # one hangup comes from the shell and one from the system
+            task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ending_signals():
         # Not the loop's own way, which Windows has not: a handler that only wakes the loop.
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(on_signal))
+        signal.signal(number, lambda number, _: loop.call_soon_threadsafe(on_signal, number))
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # all that is left is to say how it ended
+        ignore_signals()  # all that is left is to say how it ended
 
 
 def _say_faults(message: str, faults: tuple[tuple[int, str], ...]) -> None:
@@ -114,10 +117,16 @@ def _say_faults(message: str, faults: tuple[tuple[int, str], ...]) -> None:
 
 def _say_result(result: BatchResult, dry_run: bool, as_json: bool) -> None:
     out = say if as_json else tell
-    if result.duplicates:
-        out(f"{count(len(result.duplicates), 'line')} not sent: the same content goes to the same chat by another.")
-        for line, first in result.duplicates[:5]:
+    doubles = [each for each in result.duplicates if each.first is not None]
+    if doubles:
+        out(f"{count(len(doubles), 'line')} not sent: the same content goes to the same chat by another.")
+        for line, first in doubles[:SHOWN_DOUBLES]:
             out(f"  line {line} is as line {first}")
+    known = [str(each.line) for each in result.duplicates if each.first is None]
+    if known:
+        what = f"{count(len(known), 'line')} not sent again: the journal has the same content for the same chat"
+        more = ", …" if len(known) > SHOWN_DOUBLES else ""
+        out(f"{what}, from another path or key (line {', '.join(known[:SHOWN_DOUBLES])}{more}).")
     if result.changed_files:
         out(f"{count(result.changed_files, 'file')} changed since it was planned; sent is what it is now.")
     if result.interrupted:
@@ -136,4 +145,16 @@ def _say_result(result: BatchResult, dry_run: bool, as_json: bool) -> None:
     if result.unreported:
         say(f"The report could not be written: {result.unreported}. Run it again with the same journal to have it.")
     if result.stopped:
-        say(f"Stopped before the end: {result.stopped}. Run it again with the same journal to go on.")
+        told = result.stopped.rstrip(".")
+        say(f"Stopped before the end: {told}. Run it again with the same journal to go on, once that is over.")
+    for sentence in _advice(result):
+        say(sentence)
+
+
+def _advice(result: BatchResult) -> Iterator[str]:
+    """Yield what helps with what was tried and not sent."""
+    if result.not_sent:
+        fix = f"{result.needs_fix} of {result.not_sent} not sent need a fix first (--report tells why). "
+        yield f"{fix if result.needs_fix else ''}--retry-not-sent sends what was not sent again."
+    if result.unknown:
+        yield "Check the chats of what is unknown. --resend-unknown sends it again: buyers may receive it twice."

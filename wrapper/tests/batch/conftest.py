@@ -64,8 +64,8 @@ class Mailing:
             journal.close()
 
     def report(self) -> list[dict[str, str]]:
-        with (self.folder / "report.csv").open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        with (self.folder / "report.csv").open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file, delimiter=";"))
 
     def arrived(self) -> Counter[tuple[int, int]]:
         """How many files arrived in each chat."""

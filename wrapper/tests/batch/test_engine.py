@@ -6,14 +6,14 @@ import asyncio
 import logging
 import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from yandex_market_chat import InvalidRequestError, Quota, QuotaExceededError, RateLimitError, RetryPolicy, Timeout
 from yandex_market_chat._quota import Quotas
-from yandex_market_chat.batch import BatchError, BatchProgress, _engine, _pace, _room
+from yandex_market_chat.batch import BatchError, BatchProgress, BusinessProgress, _engine, _pace, _room
 from yandex_market_chat.batch._pace import Pace
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault
 
@@ -154,38 +154,6 @@ def test_an_item_that_is_refused_with_420_for_ever(mailing: Mailing, monkeypatch
     assert len(mailing.server.requests) == _pace.TRIES + 1
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_key_does_not_burn_the_quota(mailing: Mailing, status: int) -> None:
-    for chat in range(1, 101):
-        mailing.server.script_for(chat, Answer(status))
-    mailing.write(*chats(100), "2,200,a.pdf", "2,201,a.pdf")
-    result = mailing.run()
-    assert (result.sent, result.left + result.not_sent) == (2, 100)
-    assert result.stopped
-    assert "business 1: 5 sends in a row were refused" in result.stopped
-    assert 5 <= result.not_sent <= 10
-    # The next run goes on with what is left.
-    mailing.server._service.script._by_chat.clear()
-    result = mailing.run(retry_not_sent=True)
-    assert (result.sent, result.stopped) == (102, None)
-
-
-def test_nobody_there(mailing: Mailing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_pace, "LONGEST_PAUSE", 0.05)
-    mailing.write(*chats(50))
-    result = mailing.run({"base_url": "http://127.0.0.1:1", "retry": RetryPolicy(attempts=1)})
-    assert result.stopped
-    assert "10 sends in a row got no connection" in result.stopped
-    assert 10 <= result.not_sent <= 14
-    assert result.left == 50 - result.not_sent
-
-
-def test_few_items_and_nobody_there_end_soon(mailing: Mailing) -> None:
-    mailing.write(*chats(3))
-    result = mailing.run({"base_url": "http://127.0.0.1:1"})
-    assert (result.not_sent, result.left, result.stopped) == (3, 0, None)
-
-
 def test_large_files_of_many_businesses_do_not_fill_the_memory(
     mailing: Mailing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,6 +286,63 @@ def test_progress(mailing: Mailing) -> None:
     assert [(each.business_id, each.sent, each.left) for each in progress.businesses.values()] == [(1, 2, 0), (2, 1, 0)]
 
 
+def test_the_time_to_go_knows_the_quota(mailing: Mailing) -> None:
+    """26 minutes before the next hour: 10 requests are left for 30 files."""
+    mailing.server.clock.set(datetime(2026, 1, 1, 12, 34, tzinfo=UTC))
+    mailing.server.limits.enabled = True
+    mailing.server.limits.spend(1, 990)
+    for chat in range(1, 31):
+        mailing.server.script_for(chat, Fault(delay=0.4))
+    mailing.write(*chats(30))
+    told: list[tuple[int, timedelta | None]] = []
+
+    async def run() -> Any:
+        stop = asyncio.Event()
+
+        def watch(progress: BatchProgress) -> None:
+            told.append((progress.done, progress.to_go()))
+            if progress.businesses[1].paused_until:
+                stop.set()
+
+        return await mailing.send(stop=stop, on_progress=watch)
+
+    result = asyncio.run(run())
+    assert (result.sent, result.left) == (10, 20)
+    assert told[0] == (0, None)
+    known = [seconds for _, seconds in told if seconds is not None]
+    assert len(known) >= 2
+    assert timedelta(minutes=25) < min(known) <= max(known) < timedelta(minutes=27)
+
+
+@pytest.mark.parametrize(
+    ("left", "quota", "renewed", "seconds"),
+    [
+        (100, None, 0, 100),
+        (100, Quota(1000, 100, None), 600, 100),
+        (101, Quota(1000, 100, None), 600, 601),
+        (1100, Quota(1000, 100, None), 600, 1600),
+        (1101, Quota(1000, 100, None), 600, 600 + 3600 + 1),
+        (1000, Quota(1000, 100, None), 0, 1000),  # nothing is known of the hour that has begun
+        (1001, Quota(1000, None, None), 600, 3600 + 1),
+        (100, Quota(None, 10, None), 600, 100),
+    ],
+)
+def test_a_time_to_go(left: int, quota: Quota | None, renewed: float, seconds: float) -> None:
+    business = BusinessProgress(1, left, 0)
+    business.learn(quota, renewed)
+    assert business.to_go(1.0) == pytest.approx(seconds, abs=1)
+
+
+def test_a_pause_is_time_to_go_and_none_of_the_rate() -> None:
+    business = BusinessProgress(1, 10, 0, done=20)
+    business.pause(0.0, 100.0)
+    assert business.paused_until
+    assert business.to_go(2.0) == pytest.approx(105, abs=1)
+    business.resume(0.0, 100.0)
+    assert business.paused_until is None
+    assert business.rate(110.0) == 2.0
+
+
 def test_progress_that_raises(mailing: Mailing, caplog: pytest.LogCaptureFixture) -> None:
     mailing.write(*chats(3))
 
@@ -382,7 +407,7 @@ def test_a_report_that_cannot_be(mailing: Mailing, name: str) -> None:
     assert not list(mailing.folder.glob(".*"))
 
 
-def test_a_spent_allowance_is_waited_for_to_its_end() -> None:
+def test_a_spent_quota_is_waited_for_to_its_end() -> None:
     quotas = Quotas()
     quotas.learn(1, Quota(1000, 0, datetime(2026, 1, 1, 13, tzinfo=UTC)), 600.0, 0.0)
     pace = Pace(1, quotas, 4)

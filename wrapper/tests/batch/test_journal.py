@@ -246,3 +246,100 @@ def test_half_a_character_in_an_answer_is_written_down(mailing: Mailing) -> None
     result = mailing.run(client={"max_parallel": 1})
     assert (result.not_sent, result.sent) == (1, 1)
     assert mailing.sql("SELECT error_code FROM item WHERE state = 'not sent'") == [("BAD?",)]
+
+
+def linked(mailing: Mailing) -> Path:
+    """Make the journal's path a link to a file that is not there yet, as a container's volume has it."""
+    (mailing.folder / "app").mkdir()
+    (mailing.folder / "vol").mkdir()
+    mailing.journal = mailing.folder / "app" / "j.sqlite"
+    mailing.journal.symlink_to("../vol/j.sqlite")
+    return mailing.folder / "vol" / "j.sqlite"
+
+
+def test_a_faulty_manifest_leaves_a_link_and_nothing_behind_it(mailing: Mailing) -> None:
+    target = linked(mailing)
+    mailing.write("1,2,missing.pdf")
+    with pytest.raises(ManifestError):
+        mailing.run()
+    assert mailing.journal.is_symlink()
+    assert [*target.parent.iterdir()] == []
+    mailing.write(*chats(2))
+    assert mailing.run().sent == 2
+    assert mailing.journal.is_symlink()
+    assert not target.is_symlink()
+    # A new container has the link again.
+    mailing.journal.unlink()
+    mailing.journal.symlink_to(target)
+    assert mailing.run().due == 0
+    assert len(mailing.server.received) == 2
+
+
+def test_a_faulty_manifest_leaves_a_journal_that_is_there(mailing: Mailing) -> None:
+    target = linked(mailing)
+    mailing.write(*chats(2))
+    mailing.run()
+    before = target.read_bytes()
+    mailing.write("1,2,missing.pdf")
+    with pytest.raises(ManifestError):
+        mailing.run()
+    assert (mailing.journal.is_symlink(), target.read_bytes()) == (True, before)
+
+
+def test_what_was_put_in_the_place_of_what_was_made_stays(mailing: Mailing) -> None:
+    journal = _journal.Journal(mailing.journal)
+    mailing.journal.rename(mailing.folder / "moved.sqlite")
+    mailing.journal.write_bytes(b"other")
+    journal.close()
+    assert mailing.journal.read_bytes() == b"other"
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [("missing/j.sqlite", "folder does not exist"), ("folder", "it is a folder"), ("link", "cannot be used")],
+)
+def test_a_link_that_leads_nowhere(mailing: Mailing, target: str, said: str, dry_run: bool) -> None:
+    (mailing.folder / "folder").mkdir()
+    mailing.journal = mailing.folder / "link"
+    mailing.journal.symlink_to(target)  # one of them to itself
+    mailing.write(*chats(1))
+    with pytest.raises(JournalError, match=said):
+        mailing.run(dry_run=dry_run)
+    assert mailing.journal.is_symlink()
+
+
+@pytest.mark.parametrize("path", ["missing/j.sqlite", "nul\0", "a.pdf/j.sqlite"])
+def test_a_dry_run_says_what_is_wrong_with_the_journal(mailing: Mailing, path: str) -> None:
+    mailing.journal = mailing.folder / path
+    mailing.write(*chats(1))
+    for dry_run in (True, False):
+        with pytest.raises(JournalError, match="Nothing was sent"):
+            mailing.run(dry_run=dry_run)
+
+
+def test_a_dry_run_in_a_folder_that_is_not_ours(mailing: Mailing) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o555)
+        user = os.geteuid()
+        os.seteuid(user or 65534)  # root may write anything
+        try:
+            for dry_run in (True, False):
+                with pytest.raises(JournalError, match=r"cannot be written to|Permission denied"):
+                    _journal.Journal(Path(folder, "j.sqlite"), dry_run=dry_run)
+        finally:
+            os.seteuid(user)
+            os.chmod(folder, 0o755)
+
+
+def test_a_dry_run_leaves_a_journal_in_wal_mode(mailing: Mailing) -> None:
+    """Programs that show SQLite files switch it."""
+    mailing.write(*chats(1))
+    mailing.run()
+    mailing.sql("PRAGMA journal_mode = WAL")
+    before = mailing.journal.read_bytes()
+    assert mailing.run(dry_run=True).due == 0
+    assert mailing.journal.read_bytes() == before
+    mailing.write(*chats(2))
+    assert mailing.run().due == 1
+    assert not [*mailing.folder.glob("journal.sqlite-[ws]*")]

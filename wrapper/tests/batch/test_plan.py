@@ -174,3 +174,117 @@ def test_a_double_that_is_still_one_is_not_sent(mailing: Mailing, gone: bool) ->
     else:
         assert len(mailing.run().duplicates) == 1
     assert len(mailing.server.received) == 1
+
+
+def spellings(mailing: Mailing) -> list[str]:
+    """Other ways to a file that was sent as счета/1.pdf."""
+    (mailing.folder / "link").symlink_to("счета", target_is_directory=True)
+    (mailing.folder / "link.pdf").symlink_to("счета/1.pdf")
+    (mailing.folder / "hard.pdf").hardlink_to(mailing.folder / "счета" / "1.pdf")
+    (mailing.folder / "copy.pdf").write_bytes((mailing.folder / "счета" / "1.pdf").read_bytes())
+    (mailing.folder.parent / f"{mailing.folder.name}-link").symlink_to(mailing.folder, target_is_directory=True)
+    return [
+        "./счета/1.pdf", "счета//1.pdf", "счета/./1.pdf", "счета/../счета/1.pdf", f"{mailing.folder}/счета/1.pdf",
+        f"{mailing.folder}-link/счета/1.pdf", "link/1.pdf", "link.pdf", "hard.pdf", "copy.pdf",
+    ]  # fmt: skip
+
+
+def sent_as(mailing: Mailing, line: str, header: str = "business_id,chat_id,file,key") -> None:
+    (mailing.folder / "счета").mkdir()
+    (mailing.folder / "счета" / "1.pdf").write_bytes(b"%PDF 1")
+    mailing.write(line, header=header)
+    assert mailing.run().sent == 1
+
+
+@pytest.mark.parametrize("keys", ["", ",x"])
+@pytest.mark.parametrize("number", range(10))
+def test_a_sent_file_by_another_path(mailing: Mailing, number: int, keys: str) -> None:
+    sent_as(mailing, "1,1,счета/1.pdf,")
+    mailing.write(f"1,1,{spellings(mailing)[number]}{keys or ','}", header=KEYED)
+    before = mailing.run(dry_run=True)
+    assert (before.due, before.sent, before.total) == (0, 1, 1)
+    known = bool(keys) or number not in (0, 1, 2, 4)  # those are the same path
+    assert before.duplicates == (((2, None),) if known else ())
+    result = mailing.run(report=mailing.folder / "report.csv")
+    assert (result.sent, result.due, result.duplicates) == (1, 0, before.duplicates)
+    assert [row["outcome"] for row in mailing.report()] == ["sent"]
+    # Known from now on, even if the file is written anew.
+    (mailing.folder / "счета" / "1.pdf").write_bytes(b"%PDF 2")
+    mailing.write(f"1,1,{spellings_of(mailing)[number]}{keys or ','}", "1,2,c.pdf,", header=KEYED)
+    assert mailing.run().due == 1
+    assert mailing.arrived() == {(1, 1): 1, (1, 2): 1}
+
+
+def spellings_of(mailing: Mailing) -> list[str]:
+    for name in ("link", "link.pdf", "hard.pdf"):
+        (mailing.folder / name).unlink()
+    (mailing.folder.parent / f"{mailing.folder.name}-link").unlink()
+    return spellings(mailing)
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_a_keyed_file_by_another_path(mailing: Mailing, number: int) -> None:
+    sent_as(mailing, "1,1,счета/1.pdf,x")
+    path = spellings(mailing)[number]
+    for key in ("x", ""):  # the same key; and none
+        mailing.write(f"1,1,{path},{key}", header=KEYED)
+        for _ in range(2):
+            assert (mailing.run().due, len(mailing.server.received)) == (0, 1)
+    # Keys of their own are meant.
+    mailing.write(f"1,1,{path},y", header=KEYED)
+    assert mailing.run().due == 1
+    mailing.write(f"1,1,{path},x", f"1,1,{path},y", header=KEYED)
+    assert mailing.run().due == 0
+    assert mailing.arrived() == {(1, 1): 2}
+
+
+def test_two_keys_for_a_file_that_was_sent_once_without(mailing: Mailing) -> None:
+    mailing.write("1,1,a.pdf,", header=KEYED)
+    mailing.run()
+    mailing.write("1,1,a.pdf,x", "1,1,a.pdf,y", "1,1,a.pdf,", header=KEYED)
+    result = mailing.run()
+    assert (result.due, result.duplicates) == (1, ((2, None), (4, 2)))
+    assert mailing.run().duplicates == ((4, 2),)
+    assert mailing.arrived() == {(1, 1): 2}
+
+
+def test_another_chat_or_business_is_another_item(mailing: Mailing) -> None:
+    mailing.write("1,1,a.pdf")
+    mailing.run()
+    mailing.write("1,2,./a.pdf", "2,1,./a.pdf")
+    assert mailing.run().due == 2
+
+
+@pytest.mark.parametrize("key", ["", "x"])
+def test_what_was_not_sent_keeps_its_state_by_another_path(mailing: Mailing, key: str) -> None:
+    (mailing.folder / "copy.pdf").write_bytes((mailing.folder / "a.pdf").read_bytes())
+    mailing.server.script_for(1, Answer(400))
+    mailing.server.script_for(2, Answer(500))
+    mailing.write("1,1,a.pdf,", "1,2,a.pdf,", "1,3,b.pdf,", header=KEYED)
+    mailing.run()
+    mailing.sql("UPDATE item SET state = 'pending' WHERE chat_id = 3")
+    (mailing.folder / "a.pdf").unlink()
+    (mailing.folder / "b.pdf").rename(mailing.folder / "d.pdf")
+    lines = [
+        f"1,{chat},{file},{key and f'{key}{chat}'}" for chat, file in ((1, "copy.pdf"), (2, "copy.pdf"), (3, "d.pdf"))
+    ]
+    mailing.write(*lines, header=KEYED)
+    result = mailing.run()
+    assert (result.due, result.not_sent, result.unknown, result.sent) == (1, 1, 1, 1)
+    assert result.duplicates == ((2, None), (3, None))
+    assert mailing.run(retry_not_sent=True, resend_unknown=True).sent == 3
+    assert [(file.chat_id, file.name) for file in mailing.server.received if file.chat_id < 3] == [
+        (1, "copy.pdf"), (2, "copy.pdf"),
+    ]  # fmt: skip
+
+
+def test_a_file_that_becomes_a_double_of_one_that_was_sent(mailing: Mailing) -> None:
+    mailing.server.script_for(1, *[Answer(400)] * 2)
+    mailing.write("1,1,a.pdf", "1,1,b.pdf", "1,2,b.pdf")
+    mailing.server._service.script._by_chat[1].pop()
+    mailing.run({"max_parallel": 1})
+    assert mailing.states() == {"1/1/a.pdf": "not sent", "1/1/b.pdf": "sent", "1/2/b.pdf": "sent"}
+    (mailing.folder / "a.pdf").write_bytes((mailing.folder / "b.pdf").read_bytes())
+    result = mailing.run(retry_not_sent=True)
+    assert (result.due, result.duplicates) == (0, ((2, 3),))
+    assert mailing.arrived() == {(1, 1): 1, (1, 2): 1}

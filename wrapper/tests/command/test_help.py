@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import subprocess
 import sys
@@ -58,6 +59,10 @@ def test_without_the_extra(cli: Cli) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert "pip install 'yandex-market-chat[cli]'" in done.stderr
+    done = subprocess.run([sys.executable, "-c", code, "send", "x", "--json"], capture_output=True, text=True)
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["status"], told["outcome"]) == (2, 2, "wrong use")
+    assert "pip install 'yandex-market-chat[cli]'" in told["message"]
 
 
 def test_version(cli: Cli) -> None:

@@ -81,7 +81,7 @@ def test_a_dry_run_shows_what_would_go_and_sends_nothing(send: Send, server: Moc
     checksum = hashlib.sha256(b"%PDF-1.7").hexdigest()
     assert told == {
         "outcome": "dry run", "status": 0, "business_id": 1, "chat_id": 2, "name": "счёт.pdf",
-        "content_type": "application/pdf", "size": 8, "sha256": checksum,
+        "content_type": "application/pdf", "size": 8, "sha256": checksum, "base_url": server.base_url,
     }  # fmt: skip
     shown = send("-", "--name", "счёт.pdf", "--dry-run", stdin=b"%PDF-1.7")
     assert checksum in shown.out
@@ -95,8 +95,8 @@ def test_a_dry_run_shows_what_would_go_and_sends_nothing(send: Send, server: Moc
 def test_statuses(send: Send, server: MockServer, file: Path) -> None:
     server.script(Answer(400), SCENARIOS["drop-after-body"], Answer(420, example="resource"))
     refused = send(file, "--json")
-    assert (refused.status, refused.told["error"], refused.told["outcome"]) == (3, "BadRequestError", "not sent")
-    assert refused.told["status_code"] == 400
+    assert (refused.status, refused.told["error"], refused.told["outcome"]) == (6, "BadRequestError", "not sent")
+    assert (refused.told["status_code"], refused.told["retryable"]) == (400, False)
     assert refused.told["errors"]
     assert refused.told["message"] in refused.err
     lost = send(file)
@@ -106,6 +106,7 @@ def test_statuses(send: Send, server: MockServer, file: Path) -> None:
     server.clock.set(datetime(2026, 1, 1, 12, 30, tzinfo=UTC))  # the quota is renewed in half an hour
     spent = send(file, "--json", "--timeout", "20").told
     assert (spent["error"], spent["outcome"]) == ("QuotaExceededError", "not sent")
+    assert (spent["status"], spent["retryable"]) == (3, True)
     assert spent["resets_at"]
     assert spent["message"].endswith("Try again after 2026-01-01 13:00:00 UTC.")
     nobody = send(file, "--json", "--base-url", "http://127.0.0.1:1", "--timeout", "4").told
@@ -129,7 +130,7 @@ def test_statuses(send: Send, server: MockServer, file: Path) -> None:
         (["file", "--api-key-file", "file"], "printable ASCII"),
         (["file", "--api-key-file", "empty"], "is empty"),
         (["file", "--api-key-file", "lines"], "more than one line"),
-        (["file", "--api-key-file", "utf-16"], "--api-key-file 'utf-16' is in UTF-16"),
+        (["file", "--api-key-file", "utf-16"], "--api-key-file 'utf-16' is UTF-16"),
         ([], "FILE"),
     ],
 )
@@ -169,7 +170,71 @@ def test_the_key(send: Send, server: MockServer, file: Path, tmp_path: Path) -> 
         assert secret not in done.out + done.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_has_to_be_fixed_first(send: Send, server: MockServer, file: Path, status: int) -> None:
+    """`until yandex-market-chat send ...; do sleep 60; done` looks for 3."""
+    server.script(Answer(status))
+    done = send(file, "--json")
+    assert (done.status, done.told["outcome"], done.told["retryable"]) == (6, "not sent", False)
+
+
+@pytest.mark.parametrize("content", ["\ufeff{}", "{} ", " {}\t\r\n", "\ufeff{}\n\n", "{}\xa0", "\n{}\n"])
+def test_a_key_file_as_editors_write_it(send: Send, server: MockServer, file: Path, content: str) -> None:
+    file.with_name("key").write_bytes(content.format(server.api_key).encode())
+    assert send(file, "--api-key-file", "key", YANDEX_MARKET_API_KEY=None).status == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("ACMA:x".encode("utf-16"), "UTF-16"),
+        ("ACMA:x\r\n".encode("utf-16-be"), "UTF-16"),
+        (b"ACMA:x y", "blanks"),
+        ("ключ".encode(), "printable ASCII"),
+        ("ключ".encode("cp1251"), "printable ASCII"),
+        (b"\xef\xbb\xbf \n", "is empty"),
+        (b"ACMA:x\nACMA:y", "more than one line"),
+    ],
+)
+def test_a_key_file_that_holds_no_key(send: Send, file: Path, content: bytes, said: str) -> None:
+    file.with_name("key").write_bytes(content)
+    done = send(file, "--api-key-file", "key", "--json")
+    assert done.status == 2
+    assert "--api-key-file 'key'" in done.told["message"]
+    assert said in done.told["message"]
+    assert "ACMA" not in done.out + done.err
+
+
+def test_what_another_command_writes(cli: Cli, server: MockServer, file: Path) -> None:
+    command = shlex.join([*COMMAND, "send"])
+    for given in ("<(echo x)", "/dev/stdin", "pipe"):
+        script = f"mkfifo pipe 2>/dev/null; echo x | {command} {given} --business-id 1 --chat-id 2 --json"
+        done = subprocess.run(
+            ["bash", "-c", script], env=cli.environment, cwd=cli.folder, capture_output=True, check=False, timeout=60
+        )
+        assert done.returncode == 2
+        assert "pipe it to - and pass --name" in json.loads(done.stdout)["message"]
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_name_in_the_other_normal_form(send: Send, server: MockServer, tmp_path: Path, form: str) -> None:
+    from unicodedata import normalize
+
+    (tmp_path / normalize("NFC" if form == "NFD" else "NFD", "Йод.pdf")).write_bytes(b"%PDF")
+    assert send(normalize(form, "Йод.pdf")).status == 0
+    assert normalize("NFC", server.received[0].name) == normalize("NFC", "Йод.pdf")
+
+
+def test_the_name_is_that_of_the_file_alone(send: Send, server: MockServer, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.pdf").write_bytes(b"%PDF")
+    assert send("sub/a.pdf").status == 0
+    assert send(tmp_path / "sub" / "a.pdf").status == 0
+    assert [received.name for received in server.received] == ["a.pdf", "a.pdf"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_in_flight(cli: Cli, server: MockServer, file: Path, number: signal.Signals) -> None:
     server.script(Fault(cut="silence", at="after-body"))
     process = cli.start("send", file, "--business-id", 1, "--chat-id", 2, "--json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -54,9 +55,13 @@ def test_statuses(cli: Cli, server: MockServer, write: Callable[..., None]) -> N
         "  line 5 is as line 2",
         "1 of 3 sent, 1 not sent, 1 unknown, 0 left.",
     ]
-    assert first.err == "Sending 3 of 3 files for 1 business.\n"
-    with (cli.folder / "r.csv").open(encoding="utf-8", newline="") as file:
-        outcomes = {row["line"]: (row["outcome"], row["error"]) for row in csv.DictReader(file)}
+    assert first.err.splitlines() == [
+        "Sending 3 of 3 files for 1 business.",
+        "1 of 1 not sent need a fix first (--report tells why). --retry-not-sent sends what was not sent again.",
+        "Check the chats of what is unknown. --resend-unknown sends it again: buyers may receive it twice.",
+    ]
+    with (cli.folder / "r.csv").open(encoding="utf-8-sig", newline="") as file:
+        outcomes = {row["line"]: (row["outcome"], row["error"]) for row in csv.DictReader(file, delimiter=";")}
     assert outcomes == {
         "2": ("sent", ""),
         "3": ("not sent", "BadRequestError"),
@@ -65,7 +70,7 @@ def test_statuses(cli: Cli, server: MockServer, write: Callable[..., None]) -> N
     }
     second = cli(*BATCH, "--resend-unknown", "--json")
     told = second.told
-    assert (second.status, told["outcome"]) == (3, "not sent")
+    assert (second.status, told["outcome"], told["needs_fix"]) == (6, "not sent", 1)
     assert (told["total"], told["sent"], told["not_sent"], told["unknown"], told["left"]) == (3, 2, 1, 0, 0)
     assert told["duplicates"] == [{"line": 5, "first": 2}]
     assert (told["journal"], told["stopped"]) == ("j.sqlite", None)
@@ -91,7 +96,7 @@ def test_killed_and_started_again(cli: Cli, server: MockServer, write: Callable[
     assert len(server.received) == 6
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped_by_a_signal(cli: Cli, server: MockServer, write: Callable[..., None], number: signal.Signals) -> None:
     write(*range(1, 21))
     for chat in range(1, 21):
@@ -99,6 +104,9 @@ def test_stopped_by_a_signal(cli: Cli, server: MockServer, write: Callable[..., 
     process = cli.start(*BATCH, "--json")
     until(lambda: len(server.received) and server.in_flight == 4)
     process.send_signal(number)
+    if number == signal.SIGHUP:  # one from the shell, one from the system
+        time.sleep(0.05)
+        process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 5
     told = json.loads(out)
@@ -106,6 +114,39 @@ def test_stopped_by_a_signal(cli: Cli, server: MockServer, write: Callable[..., 
     assert told["sent"] == len(server.received) < 20
     assert b"Run it again with the same journal" in err
     assert cli(*BATCH).status == 0
+    assert len(server.received) == 20
+
+
+def test_a_hangup_that_was_ignored_at_the_start(cli: Cli, server: MockServer, write: Callable[..., None]) -> None:
+    """As nohup does."""
+    write(*range(1, 9))
+    for chat in range(1, 9):
+        server.script_for(chat, Fault(delay=0.3))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = cli.start(*BATCH, "--json")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    until(lambda: server.in_flight == 4)
+    process.send_signal(signal.SIGHUP)
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, json.loads(out)["sent"]) == (0, 8)
+
+
+def test_a_terminal_that_goes_away(cli: Cli, server: MockServer, write: Callable[..., None]) -> None:
+    pty = pytest.importorskip("pty")
+    write(*range(1, 21))
+    for chat in range(1, 21):
+        server.script_for(chat, Fault(delay=0.3))
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(cli.folder)
+        os.execve(COMMAND[0], [*COMMAND, *BATCH], cli.environment | {"TERM": "xterm"})
+    until(lambda: server.in_flight == 4)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+    told = cli(*BATCH, "--json").told
+    assert (told["sent"], told["unknown"], told["interrupted"]) == (20, 0, 0)
     assert len(server.received) == 20
 
 
@@ -184,7 +225,51 @@ def test_a_pause_is_said_in_a_pipe(cli: Cli, server: MockServer, write: Callable
     write(1)
     done = cli(*BATCH)
     assert done.status == 0
-    assert "Business 1 pauses until " in done.err
+    (pause,) = [line for line in done.err.splitlines() if "pauses" in line][:1]
+    assert re.fullmatch(r"Business 1 pauses until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d\.", pause)
+
+
+def test_not_sent_and_retryable(cli: Cli, server: MockServer, write: Callable[..., None]) -> None:
+    server.script_for(1, *[Answer(429, off_contract=True)] * 2)
+    write(1, 2)
+    server.script_for(2, Fault(delay=0.1))
+    server.script_for(1, Answer(423, b'{"status": "ERROR"}', off_contract=True))
+    write(2, 1)
+    told = cli(*BATCH, "--json", "--parallel", 1)
+    assert (told.status, told.told["outcome"], told.told["needs_fix"], told.told["not_sent"]) == (3, "not sent", 0, 1)
+
+
+def test_a_fault_of_the_run(cli: Cli, server: MockServer, write: Callable[..., None]) -> None:
+    write(*range(1, 51))
+    certificates = {"SSL_CERT_FILE": "/nonexistent.pem", "YANDEX_MARKET_BASE_URL": "https://127.0.0.1:1"}
+    for more in ([], ["--dry-run"]):
+        broken = cli(*BATCH, "--json", *more, **certificates)
+        assert (broken.status, broken.told["error"]) == (2, "InvalidRequestError")
+        assert "SSL_CERT_FILE" in broken.told["message"]
+        assert not (cli.folder / "j.sqlite").exists()
+    for chat in range(1, 51):
+        server.script_for(chat, Answer(403, b"<html>No</html>", off_contract=True))
+    refused = cli(*BATCH, "--json")
+    told = refused.told
+    assert (refused.status, told["left"], told["not_sent"]) == (5, 50, 0)
+    assert "not Market's" in told["stopped"]
+    assert f"Stopped before the end: {told['stopped'].rstrip('.')}. Run it again with the same journal" in refused.err
+    server._service.script._by_chat.clear()
+    assert cli(*BATCH, "--json").told["sent"] == 50
+
+
+def test_a_sent_file_by_another_path(cli: Cli, server: MockServer, write: Callable[..., None]) -> None:
+    write(1)
+    cli(*BATCH)
+    (cli.folder / "copy.pdf").write_bytes(b"%PDF-1.7")
+    write(1, file="copy.pdf")
+    shown = cli(*BATCH, "--dry-run")
+    assert shown.out.splitlines() == [
+        "1 line not sent again: the journal has the same content for the same chat, from another path or key (line 2).",
+        "Nothing was sent. 0 of 1 would be.",
+    ]
+    assert cli(*BATCH, "--json").told["duplicates"] == [{"line": 2, "first": None}]
+    assert len(server.received) == 1
 
 
 # From without, only Linux sets limits; batch/test_journal.py does it from within, on every system.

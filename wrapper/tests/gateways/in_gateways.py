@@ -68,16 +68,17 @@ AFTER = {
     "silent": SCENARIOS["silence-after-body"],
     "cut in its head": SCENARIOS["drop-in-answer"],
 }
+SMALL = ("10 KB",)
 PATIENT = Timeout(total=120, connect=120, write=120, read=0.3)
 CASES = [
     # After delivery: the origin has taken the whole file, then fails, and the gateway says something of its own.
     *(Case("impatient", "ServerError", 1, (fault,), f"{what} after delivery") for what, fault in AFTER.items()),
     *(Case("redirect", "UnclearResponseError", 1, (fault,), f"{what} after delivery") for what, fault in AFTER.items()),
     *(
-        Case(listener, "UnclearResponseError", 1, (AFTER["dropped"],), "dropped after delivery")
+        Case(listener, "UnclearResponseError", 1, (AFTER["dropped"],), "dropped after delivery", SMALL)
         for listener in ("see-other", "temporary", "permanent", "fallback", "page")
     ),
-    Case("499", "ServerError", 1, (AFTER["dropped"],), "dropped after delivery"),
+    Case("499", "ServerError", 1, (AFTER["dropped"],), "dropped after delivery", SMALL),
     Case("plain", "ConnectionLostError", 1, (SCENARIOS["short-body"],), "cut in its body"),
     Case("redirect", "ConnectionLostError", 1, (SCENARIOS["short-body"],), "cut in its body"),
     Case("plain", "ServerError ConnectionLostError", 1, (SCENARIOS["not-http"],), "not HTTP after delivery"),
@@ -110,11 +111,11 @@ CASES = [
     *(Case(name, "SentFile", 1) for name in ("plain", "unbuffered", "chunked", "early-hints")),
     # Against Accept-Encoding: identity. Unknown at worst.
     Case("gzip", "SentFile UnclearResponseError", 1, (LONG,), "long enough to be compressed"),
-    Case("plain", "SentFile", 1, (Answer(420),), "420 at first"),
-    Case("plain", "SentFile", 1, (SCENARIOS["dripped-answer"],), "dripped"),
-    Case("plain", "SentFile", 1, (Answer.raw(CONTINUE + OK),), "100 unasked"),
-    Case("plain", "SentFile", 1, (Answer.raw(PROCESSING * 3 + OK),), "102 three times"),
-    Case("plain", "SentFile", 1, (Answer.raw(HINTS + OK),), "103"),
+    Case("plain", "SentFile", 1, (Answer(420),), "420 at first", SMALL),
+    Case("plain", "SentFile", 1, (SCENARIOS["dripped-answer"],), "dripped", SMALL),
+    Case("plain", "SentFile", 1, (Answer.raw(CONTINUE + OK),), "100 unasked", SMALL),
+    Case("plain", "SentFile", 1, (Answer.raw(PROCESSING * 3 + OK),), "102 three times", SMALL),
+    Case("plain", "SentFile", 1, (Answer.raw(HINTS + OK),), "103", SMALL),
 ]
 CHATS = count(1)
 # What is missing is said once, and at once.

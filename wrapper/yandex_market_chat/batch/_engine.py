@@ -8,19 +8,22 @@ import math
 import os
 import sqlite3
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from .. import _errors as errors
 from .._async_client import AsyncChatClient, BatchDoor
 from .._file import _read_path
-from .._send import SentFile, logger
+from .._send import logger
+from .._steps import SEND_FILE
 from ._journal import NOT_SENT, PENDING, SENDING, SENT, UNKNOWN, Change, Item, Journal
+from ._lookup import find
+from ._outcome import FileChangedError, Outcome, change_of, is_doubtful, is_of_the_run, shows_access
 from ._pace import TRIES, Pace
 from ._plan import plan
+from ._reach import Reach
 from ._report import Report
 from ._result import BatchProgress, BatchResult, BusinessProgress, Duplicate
 from ._room import Room
@@ -51,20 +54,22 @@ async def send_batch(
     The journal decides: an item is written down as *sending*, durably, before its connection opens, and as *sent*,
     *not sent* or *unknown* after. Called again with the same journal, the batch goes on where it was.
 
-    A 420 costs no item its turn: the business pauses (until the allowance is renewed, if it is spent), and the item is
-    sent again. A business of which 5 sends in a row were refused with 401 or 403, or 10 got no connection, is left
-    alone; the others go on.
+    A 420 does not count against an item: the business pauses (until the quota is renewed, if it is spent), and the item
+    is sent again. What would stop any other item as well is not booked on the items, which stay pending: a certificate
+    or a proxy that refuses, a response that is not Market's, and no connection in 6 rounds of attempts end the run, as
+    do 10 sends in a row with an unknown outcome. A business with 5 sends in a row refused for the key (401, 403) is
+    skipped for the rest of it.
 
     Args:
         chat: the client that sends; its `max_parallel`, `timeout`, `retry` and `max_file_size` hold.
         manifest: a CSV file with a header (comma, or semicolon), or JSON Lines, in UTF-8: business_id, chat_id, file
             and optionally name, content_type and key. Paths start from the folder of the manifest. `key` is the
-            caller's id of the item; default: business, chat and path as written.
+            caller's id of the item; default: business, chat and path. A report of an earlier batch is one, too.
         journal: a SQLite file; made if it does not exist, its folder is not.
-        resend_unknown: send again what nobody knows of; the buyer may get it twice.
+        resend_unknown: send again what nobody knows of; the buyer may receive it twice.
         retry_not_sent: send again what was not sent.
         dry_run: check everything and send nothing; the journal is left as it is, or not made.
-        report: where to write a CSV of all lines with what became of them, at the end.
+        report: where to write a CSV of all lines with what became of them, at the end. Excel opens it as it is.
         stop: set it, and the batch ends as soon as what is in flight has ended; nothing new starts.
         on_progress: called on the event loop with the state of things, at the start and at each change; always the same
             object. If it raises, that is logged once, and it is not called again.
@@ -77,21 +82,26 @@ async def send_batch(
         JournalInUseError: another process works with this journal. Nothing was sent.
         JournalError: the journal cannot be used. Nothing was sent.
         BatchError: the report cannot be written. Nothing was sent.
-        InvalidRequestError: the client is closed.
+        InvalidRequestError: the client is closed, or the certificates to trust cannot be loaded. Nothing was sent, and
+            the journal is as it was.
     """
     door = BatchDoor(chat)
     door.check_usable()
+    await asyncio.to_thread(door.load_certificates)
     states = [PENDING, *[UNKNOWN] * resend_unknown, *[NOT_SENT] * retry_not_sent]
     draft = Report(report, manifest, journal) if report is not None else None
     writer = Writer()
     try:
-        changed = await writer.do(_begin, writer, journal, Path(manifest), dry_run, door.options.max_file_size, states)
-        run = _Run(chat, writer, Path(manifest).parent, states, stop or asyncio.Event(), on_progress)
+        changed, recognised = await writer.do(
+            _begin, writer, journal, Path(manifest), dry_run, door.options.max_file_size, states
+        )
+        run = _Run(door, writer, Path(manifest).parent, states, stop or asyncio.Event(), on_progress)
         await run.begin()
         if not dry_run:
             await run.run()
         counts = await writer.do(writer.journal.counts)
-        duplicates = await writer.do(writer.journal.duplicates)
+        needs_fix = await writer.do(writer.journal.needs_fix)
+        duplicates = [*await writer.do(writer.journal.duplicates), *((line, None) for line in recognised)]
         unreported = None
         if draft is not None:
             try:
@@ -102,12 +112,13 @@ async def send_batch(
             total=sum(counts.values()),
             sent=counts[SENT],
             not_sent=counts[NOT_SENT],
+            needs_fix=needs_fix,
             unknown=counts[UNKNOWN] + counts[SENDING],
             left=counts[PENDING],
             due=run.progress.due,
             interrupted=writer.journal.interrupted,
             changed_files=changed,
-            duplicates=tuple(Duplicate(*lines) for lines in duplicates),
+            duplicates=tuple(Duplicate(*lines) for lines in sorted(duplicates)),
             stopped=run.stopped(),
             unwritten=tuple(run.unwritten),
             unreported=unreported,
@@ -120,19 +131,15 @@ async def send_batch(
 
 def _begin(
     writer: Writer, path: str | os.PathLike[str], manifest: Path, dry_run: bool, limit: int, states: list[str]
-) -> int:
+) -> tuple[int, list[int]]:
     """Open the journal and plan, in one transaction."""
     journal = writer.journal = Journal(path, dry_run=dry_run)
     try:
-        changed = plan(journal.db, manifest, limit, states)
+        planned = plan(journal.db, manifest, limit, states)
         journal.keep()
     except sqlite3.Error as error:  # a full disk, most often
         raise journal.unusable(error) from None
-    return changed
-
-
-class _FileChangedError(Exception):
-    """The file is not what it was when it was checked."""
+    return planned
 
 
 class _Run:
@@ -140,14 +147,14 @@ class _Run:
 
     def __init__(
         self,
-        chat: AsyncChatClient,
+        door: BatchDoor,
         writer: Writer,
         folder: Path,
         states: list[str],
         stop: asyncio.Event,
         on_progress: Progress | None,
     ) -> None:
-        self._chat = BatchDoor(chat)
+        self._door = door
         self._writer = writer
         self._folder = folder
         self._states = states
@@ -157,6 +164,9 @@ class _Run:
         self._news: dict[int, asyncio.Event] = {}
         self._room = Room()
         self._refusals: Counter[int] = Counter()
+        self._held: defaultdict[int, list[tuple[Item, Change, Outcome]]] = defaultdict(list)
+        self._has_access: set[int] = set()
+        self._reach: Reach
         self.unwritten: list[str] = []
         self.progress: BatchProgress
 
@@ -164,8 +174,11 @@ class _Run:
         """Return why the run ended before the end, if it did."""
         if self._writer.broken:
             return f"the journal cannot be written: {self._writer.broken}"
+        left = any(business.left for business in self.progress.businesses.values())
+        if self._reach.over and left:
+            return self._reach.over
         given_up = [f"business {pace.business_id}: {pace.given_up}" for pace in self._paces.values() if pace.given_up]
-        if given_up and any(business.left for business in self.progress.businesses.values()):
+        if given_up and left:
             return "; ".join(given_up[:5]) + ("; and others" if len(given_up) > 5 else "")
         return "it was told to stop" if self._stop.is_set() and self.progress.done < self.progress.due else None
 
@@ -181,9 +194,10 @@ class _Run:
             due=sum(due for _, due, _ in businesses),
             businesses={business: BusinessProgress(business, due, sent) for business, due, sent in businesses},
         )
+        self._reach = Reach(self.progress.due)
         self._page = max(2, min(200, ITEMS // max(1, len(businesses))))
         for business in self.progress.businesses:
-            self._paces[business] = Pace(business, self._chat.quotas, self._chat.options.max_parallel)
+            self._paces[business] = Pace(business, self._door.quotas, self._door.options.max_parallel)
             self._news[business] = asyncio.Event()
         self._tell()
 
@@ -207,7 +221,7 @@ class _Run:
 
     @property
     def _ends(self) -> bool:
-        return self._stop.is_set() or bool(self._writer.broken)
+        return self._stop.is_set() or bool(self._writer.broken or self._reach.over)
 
     async def _serve(self, business: int) -> None:
         """Send the items of one business, in order, as its pace allows."""
@@ -222,30 +236,40 @@ class _Run:
                     last = items[-1].line if items else last
                     continue
                 news.clear()
+                now = time.monotonic()
                 if not items:
                     if not pace.in_flight:
+                        await self._end(business)
                         return
                     await news.wait()  # what is in flight may come back
-                elif seconds := pace.wait(time.monotonic()):
-                    if seconds < math.inf:
-                        shown.paused_until = datetime.now(UTC) + timedelta(seconds=seconds)
-                        self._tell()
+                elif seconds := max(pace.wait(now), self._reach.wait(now)):
+                    shown.pause(now, seconds)
+                    self._tell()
                     with suppress(TimeoutError):
                         async with asyncio.timeout(seconds if seconds < math.inf else None):
                             await news.wait()
-                    shown.paused_until = None
+                    shown.resume(now, time.monotonic())
                 else:
                     item = items.popleft()
                     await self._room.take(item.size)
-                    if self._ends or pace.wait(time.monotonic()):  # it may have taken long
+                    now = time.monotonic()  # it may have taken long
+                    if self._ends or pace.wait(now) or self._reach.wait(now):
                         items.appendleft(item)
                         self._room.give_back(item.size)
                         continue
-                    mark = pace.started()
+                    marks = pace.started(), self._reach.started()
                     shown.in_flight += 1
-                    sends.create_task(self._send_in_turn(item, pace, mark, items))
+                    sends.create_task(self._send_in_turn(item, pace, marks, items))
 
-    async def _send_in_turn(self, item: Item, pace: Pace, mark: int, items: deque[Item]) -> None:
+    async def _end(self, business: int) -> None:
+        """Decide what was refused and may have been refused to any other item: no more will show which it was."""
+        pace, held = self._paces[business], self._held[business]
+        if business in self._has_access:
+            await self._book_held(business)
+        elif held:
+            pace.give_up(f"all of {len(held)} sends were refused" if len(held) > 1 else "it was refused", held[-1][2])
+
+    async def _send_in_turn(self, item: Item, pace: Pace, marks: tuple[int, int], items: deque[Item]) -> None:
         """Send an item; put it back if it was only not its time."""
         outcome = None
         try:
@@ -254,17 +278,23 @@ class _Run:
                 items.appendleft(item)
         finally:
             # Only now: whoever sees nobody in flight is to find all that is left.
-            pace.ended(mark, outcome, time.monotonic())
+            now = time.monotonic()
+            pace.ended(marks[0], outcome, now)
             self._room.give_back(item.size)
-            self.progress.businesses[item.business_id].in_flight -= 1
+            shown = self.progress.businesses[item.business_id]
+            shown.in_flight -= 1
+            key = (SEND_FILE, item.business_id)
+            shown.learn(self._door.quotas.of(key), self._door.quotas.left(key, now)[1])
+            if self._reach.ended(marks[1], outcome, now):
+                self._wake()
             self._news[item.business_id].set()
         self._tell()
 
-    async def _send(self, item: Item) -> SentFile | Exception | None:
+    async def _send(self, item: Item) -> Outcome | None:
         """Send it, with a row that says so; None: it was not begun."""
         try:
-            content = await asyncio.to_thread(_read, self._folder / item.file, item)
-        except (OSError, ValueError, _FileChangedError) as error:
+            content = await asyncio.to_thread(_read, self._folder, item)
+        except (OSError, ValueError, FileChangedError) as error:
             return error
         if self._ends:
             return None
@@ -274,7 +304,7 @@ class _Run:
             self._wake()
             return None
         try:
-            return await self._chat.send_file(
+            return await self._door.send_file(
                 content,
                 business_id=item.business_id,
                 chat_id=item.chat_id,
@@ -284,23 +314,40 @@ class _Run:
         except errors.ChatError as error:
             return error
 
-    async def _settle(self, item: Item, outcome: SentFile | Exception) -> bool:
+    async def _settle(self, item: Item, outcome: Outcome) -> bool:
         """Write down what became of it; False if it is to be sent again."""
+        put_back = is_of_the_run(outcome)
         if isinstance(outcome, errors.RateLimitError):
             self._refusals[item.id] += not isinstance(outcome, errors.QuotaExceededError)
-            if self._refusals[item.id] < TRIES:
-                await self._write(Change(item.id, item.state), item, "not sent yet")
+            put_back = self._refusals[item.id] < TRIES
+        if put_back or is_doubtful(outcome):
+            await self._write(Change(item.id, item.state), item, "not sent yet")
+            if put_back:
                 return False
-        change = _change(item, outcome)
+            self._held[item.business_id].append((item, change_of(item, outcome), outcome))
+            return True
+        if shows_access(outcome):
+            self._has_access.add(item.business_id)
+            await self._book_held(item.business_id)  # it was the items
+        await self._book(item, change_of(item, outcome))
+        return True
+
+    async def _book_held(self, business: int) -> None:
+        held, self._held[business] = self._held[business], []
+        for item, change, _ in held:
+            await self._book(item, change)
+
+    async def _book(self, item: Item, change: Change) -> None:
         await self._write(change, item, change.state)
         progress = self.progress
         for state, number in ((item.state, -1), (change.state, 1)):
             if state in _ACROSS:
                 setattr(progress, _ACROSS[state], getattr(progress, _ACROSS[state]) + number)
         progress.done += 1
-        progress.businesses[item.business_id].left -= 1
-        progress.businesses[item.business_id].sent += change.state == SENT
-        return True
+        business = progress.businesses[item.business_id]
+        business.left -= 1
+        business.done += 1
+        business.sent += change.state == SENT
 
     async def _write(self, change: Change, item: Item, what: str) -> None:
         try:
@@ -319,34 +366,12 @@ class _Run:
             logger.error("on_progress raised %s and is not called again for this batch", type(error).__name__)
 
 
-def _read(path: Path, item: Item) -> bytes:
+def _read(folder: Path, item: Item) -> bytes:
     """Return the content that was planned."""
     try:
-        content = _read_path(os.fspath(path), item.size)
+        content = _read_path(os.fspath(find(folder, item.file)), item.size)
     except errors.InvalidFileError:
         content = b""
     if hashlib.sha256(content).hexdigest() != item.sha256:
-        raise _FileChangedError("The file has changed since it was checked. It was not sent.")
+        raise FileChangedError("The file has changed since it was checked. It was not sent.")
     return content
-
-
-def _change(item: Item, outcome: SentFile | Exception) -> Change:
-    """Return what is written of an item that has ended. The outcome is over all attempts, in whichever run."""
-    facts: dict[str, object] = {"error": None, "reason": None, "status_code": None, "error_code": None}
-    facts |= {"trace_id": None, "attempts": 0, "unknown_attempts": item.unknown_attempts}
-    if isinstance(outcome, SentFile):
-        unknown_attempts = item.unknown_attempts + outcome.unknown_attempts
-        known = {"trace_id": outcome.trace_id, "attempts": outcome.attempts, "unknown_attempts": unknown_attempts}
-        return Change(item.id, SENT, facts | known)
-    facts |= {"error": type(outcome).__name__.removeprefix("_"), "reason": str(outcome)}
-    if isinstance(outcome, errors.ChatError):
-        facts["attempts"] = outcome.attempts
-    if isinstance(outcome, errors.ApiError):
-        codes = [each.code for each in outcome.errors if each.code]
-        known = {"status_code": outcome.status_code, "error_code": codes[0] if codes else None}
-        facts |= known | {"trace_id": outcome.trace_id}
-    if isinstance(outcome, errors.DeliveryUnknownError):
-        return Change(item.id, UNKNOWN, facts | {"unknown_attempts": item.unknown_attempts + 1})
-    if item.unknown_attempts:
-        return Change(item.id, UNKNOWN, facts | {"reason": f"An earlier attempt may have arrived. Then: {outcome}"})
-    return Change(item.id, NOT_SENT, facts)

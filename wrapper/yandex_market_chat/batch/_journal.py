@@ -15,27 +15,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .._file import name_and_type
 from ._manifest import BatchError
 
 APPLICATION = 0x594D4342  # "YMCB"
-VERSION = 1
+VERSION = 2
 
 PENDING, SENDING, SENT, NOT_SENT, UNKNOWN = "pending", "sending", "sent", "not sent", "unknown"
 
 _SCHEMA = """
-CREATE TABLE manifest (sha256 TEXT NOT NULL, planned_at TEXT NOT NULL);
 CREATE TABLE file (path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL);
 CREATE TABLE item (
     id INTEGER PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
+    keyed INTEGER NOT NULL, -- the key is the caller's own
     line INTEGER, -- NULL: the manifest no longer has it
     business_id INTEGER NOT NULL,
     chat_id INTEGER NOT NULL,
-    file TEXT NOT NULL, -- as written, from the folder of the manifest
+    file TEXT NOT NULL, -- from the folder of the manifest
     name TEXT,
     content_type TEXT,
     sha256 TEXT NOT NULL, -- of what is to be sent
     state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sending', 'sent', 'not sent', 'unknown')),
+    retryable INTEGER NOT NULL DEFAULT 0, -- not sent, and may go as it is later
     error TEXT,
     reason TEXT,
     status_code INTEGER,
@@ -46,6 +48,7 @@ CREATE TABLE item (
     changed_at TEXT
 );
 CREATE INDEX item_line ON item (business_id, line);
+CREATE INDEX item_content ON item (business_id, chat_id, sha256);
 CREATE TABLE duplicate (line INTEGER PRIMARY KEY, first INTEGER NOT NULL);
 """
 
@@ -92,22 +95,50 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, dry_run: bool = False) -> None:
-        self._path = Path(os.path.abspath(path))  # ':memory:' is a name like any other
-        self._made = not self._path.exists()
-        try:
-            # "": a temporary one.
-            self.db = sqlite3.connect("" if dry_run and self._made else self._path, timeout=0, isolation_level=None)
-        except (sqlite3.Error, ValueError) as error:
-            raise self.unusable(error) from None
+        self._shown = os.path.abspath(path)
         self._dry_run = dry_run
+        self._made: os.stat_result | None = None
+        try:
+            # Where a link leads: what is made there is what is removed again. ':memory:' is a name like any other.
+            self._path = Path(os.path.realpath(path))
+            where: str | Path = self._path
+            if not dry_run:
+                self._make()
+            elif not self._path.exists():
+                effective = os.access in os.supports_effective_ids
+                if not os.access(self._path.parent, os.W_OK | os.X_OK, effective_ids=effective):
+                    raise self.unusable("its folder cannot be written to")
+                if self._path.is_symlink():
+                    raise self.unusable("the link leads to itself")
+                where = ""  # a temporary one
+            self.db = sqlite3.connect(where, timeout=0, isolation_level=None)
+        except (sqlite3.Error, OSError, ValueError) as error:
+            raise self.unusable(error) from None
+        try:
+            self._open()
+        except JournalInUseError:
+            self.db.close()
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self) -> None:
+        with suppress(FileExistsError):
+            descriptor = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)  # SQLite's own mode
+            self._made = os.fstat(descriptor)
+            os.close(descriptor)
+
+    def _open(self) -> None:
         try:
             self.db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self.db.execute("BEGIN EXCLUSIVE")
             self._check_schema()
-            self.db.execute("ROLLBACK")  # the next two are not for the middle of a transaction; the lock stays
-            self.db.execute("PRAGMA journal_mode = TRUNCATE")
-            self.db.execute("PRAGMA synchronous = FULL")
-            self.db.execute("BEGIN EXCLUSIVE")
+            if not self._dry_run:
+                self.db.execute("ROLLBACK")  # the next two are not for the middle of a transaction; the lock stays
+                self.db.execute("PRAGMA journal_mode = TRUNCATE")
+                self.db.execute("PRAGMA synchronous = FULL")
+                self.db.execute("BEGIN EXCLUSIVE")
             if not self._is_journal():
                 for statement in _SCHEMA.split(";\n"):
                     self.db.execute(statement)
@@ -115,15 +146,13 @@ class Journal:
                 self.db.execute(f"PRAGMA user_version = {VERSION}")
             self.interrupted = self.db.execute(
                 "UPDATE item SET state = 'unknown', error = 'Interrupted', unknown_attempts = unknown_attempts + 1,"
-                " reason = 'The process ended while it was in flight. Look into the chat before sending it again.'"
+                " reason = 'The process ended while it was in flight. Check the chat before resending.'"
                 " WHERE state = 'sending'"
             ).rowcount
+            self.db.create_function("sent_name", 3, lambda *given: name_and_type(*given)[0], deterministic=True)
+            self.db.create_function("sent_type", 3, lambda *given: name_and_type(*given)[1], deterministic=True)
         except sqlite3.Error as error:
-            self.db.close()
             raise self.unusable(error) from None
-        except BaseException:
-            self.db.close()
-            raise
 
     def _is_journal(self) -> bool:
         return bool(self.db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION)
@@ -141,13 +170,14 @@ class Journal:
         """Return the error that says why it cannot be used."""
         # Codes have names from Python 3.11 on; the texts are SQLite's own, and English.
         code = getattr(error, "sqlite_errorname", "")
-        where = f"The journal {os.fspath(self._path)!r}"
+        where = f"The journal {self._shown!r}"
         if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return JournalInUseError(f"{where} is in use by another process. Nothing was sent.")
-        reason = str(error)
-        if not self._path.parent.is_dir():
+        reason = getattr(error, "strerror", None) or str(error)
+        folder = os.path.dirname(os.path.realpath(self._shown)) if "\0" not in self._shown else ""
+        if folder and not os.path.isdir(folder):
             reason = "its folder does not exist"
-        elif self._path.is_dir():
+        elif folder and os.path.isdir(self._shown):
             reason = "it is a folder"
         elif code.startswith("SQLITE_NOTADB"):
             reason = "it is no SQLite file"
@@ -158,7 +188,7 @@ class Journal:
         if self._dry_run:
             return
         self.db.execute("COMMIT")
-        if self._made and hasattr(os, "O_DIRECTORY"):
+        if self._made is not None and hasattr(os, "O_DIRECTORY"):
             # The name is to survive a power failure too. There are file systems that cannot promise it.
             with suppress(OSError):
                 folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -166,14 +196,15 @@ class Journal:
                     os.fsync(folder)
                 finally:
                     os.close(folder)
-        self._made = False
+        self._made = None
 
     def close(self) -> None:
-        """Let it go; a new one that nothing was kept in is removed."""
-        if self._made and not self._dry_run:
+        """Let it go; one that was made here and in which nothing was kept is removed."""
+        if self._made is not None:
             with suppress(OSError):  # while the lock is held: nobody else can have begun with it
-                self._path.unlink()
-                Path(f"{self._path}-journal").unlink(missing_ok=True)
+                if os.path.samestat(os.lstat(self._path), self._made):
+                    self._path.unlink()
+                    Path(f"{self._path}-journal").unlink(missing_ok=True)
         self.db.close()
 
     # A run
@@ -232,6 +263,13 @@ class Journal:
         counted.update(self.db.execute("SELECT state, count(*) FROM item WHERE line IS NOT NULL GROUP BY state"))
         return counted
 
+    def needs_fix(self) -> int:
+        """Return how many items were not sent and would be refused again as they are."""
+        (count,) = self.db.execute(
+            "SELECT count(*) FROM item WHERE line IS NOT NULL AND state = 'not sent' AND NOT retryable"
+        ).fetchone()
+        return int(count)
+
     def duplicates(self) -> list[tuple[int, int]]:
         """Return the lines that are not sent, each with the line that is sent in its place."""
         return self.db.execute("SELECT line, first FROM duplicate ORDER BY line").fetchall()
@@ -240,10 +278,14 @@ class Journal:
         """Yield every line of the manifest for the report."""
         return self.db.execute(
             """
-            SELECT line, key, business_id, chat_id, file, state AS outcome, error, error_code, status_code, trace_id,
-                attempts, unknown_attempts, reason, changed_at FROM item WHERE line IS NOT NULL
+            SELECT line, key, business_id, chat_id, file, sent_name(file, name, content_type),
+                sent_type(file, name, content_type), state,
+                CASE WHEN state = 'not sent' THEN CASE WHEN retryable THEN 'yes' ELSE 'no' END END,
+                error, error_code, status_code, trace_id, attempts, unknown_attempts, reason, changed_at
+            FROM item WHERE line IS NOT NULL
             UNION ALL
-            SELECT duplicate.line, key, business_id, chat_id, file, 'duplicate', NULL, NULL, NULL, NULL, 0, 0,
+            SELECT duplicate.line, key, business_id, chat_id, file, sent_name(file, name, content_type),
+                sent_type(file, name, content_type), 'duplicate', NULL, NULL, NULL, NULL, NULL, 0, 0,
                 'The same content goes to the same chat by line ' || first || '.', NULL
             FROM duplicate JOIN item ON item.line = first ORDER BY 1"""
         )

@@ -1,4 +1,4 @@
-"""When a business may start another request: its places, its allowance, and what Market has said lately."""
+"""When a business may start another request: its slots, its quota, and what Market has said lately."""
 
 from __future__ import annotations
 
@@ -9,48 +9,49 @@ from .. import _errors as errors
 from .._quota import Quotas
 from .._send import SentFile
 from .._steps import SEND_FILE, pause_after
+from ._outcome import is_doubtful
 
 LONGEST_PAUSE = 60.0
 """Seconds at most that are waited without a known end of the window."""
 REFUSALS = 5
-"""So many sends in a row refused for the credentials (401, 403), and the business is left alone."""
-UNREACHED = 10
-"""So many in a row without a connection, and it is too."""
+"""So many sends in a row refused for the key (401, 403), and the business is skipped for the rest of the run."""
+UNKNOWN = 10
+"""So many in a row of which nobody can know whether they arrived, and it is too."""
 PATIENT = 3
 """From so many in a row on there are pauses between them."""
 RESTING = 3600.0
-"""Seconds for which a business has a place less after a 420 for too many at once."""
+"""Seconds for which a business is limited to one request fewer after a 420 for too many at once."""
 TRIES = 8
-"""Requests for one item that may be refused with 420 before it is given up, the spent allowance not counted."""
+"""Requests for one item that may be refused with 420 before it is given up, a spent quota not counted."""
 
 
 class Pace:
     """The pace of one business.
 
-    The allowance is told by answers. So the first request of a window goes alone, and from then on those in flight
-    count as used, as do those whose answer was lost: nothing is started that the allowance may not cover.
+    The quota is told by responses. So the first request of a window goes alone, and from then on those in flight count
+    as used, as do those whose response was lost: nothing is started that the quota may not cover.
     """
 
-    def __init__(self, business_id: int, quotas: Quotas, places: int) -> None:
+    def __init__(self, business_id: int, quotas: Quotas, slots: int) -> None:
         self.business_id = business_id
         self.in_flight = 0
         self.given_up = ""
         """Why nothing more is sent for this business."""
         self._quotas = quotas
-        self._places = places
+        self._slots = slots
         self._fewer: list[float] = []
         self._resume = 0.0
         self._told = True
         self._lost = self._accounted = 0
-        self._refused = self._unreached = self._limited = 0
+        self._refused = self._unknown = self._limited = 0
 
     def wait(self, now: float) -> float:
-        """Return the seconds until one more may start: 0 now, infinite when only an answer can tell."""
+        """Return the seconds until one more may start: 0 now, infinite when only a response can tell."""
         left, seconds = self._quotas.left((SEND_FILE, self.business_id), now)
         if now < self._resume:
             return max(self._resume - now, seconds if left == 0 else 0.0)
         self._fewer = [until for until in self._fewer if now < until]
-        if self.in_flight >= max(1, self._places - len(self._fewer)):
+        if self.in_flight >= max(1, self._slots - len(self._fewer)):
             return math.inf
         if left == 0:
             return seconds
@@ -67,19 +68,18 @@ class Pace:
     def ended(self, mark: int, outcome: object, now: float) -> None:
         """Note what a send ended with; what is neither sent nor an error of the client never went out."""
         self.in_flight -= 1
-        if not isinstance(outcome, SentFile | errors.ChatError):
+        if not isinstance(outcome, SentFile | errors.ChatError) or isinstance(outcome, errors.ConnectionFailedError):
             return
         if isinstance(outcome, SentFile | errors.ApiError):
-            # What it tells of the allowance includes all that was lost before it began.
+            # What it tells of the quota includes all that was lost before it began.
             self._accounted = max(self._accounted, mark)
             left, _ = self._quotas.left((SEND_FILE, self.business_id), now)
             self._told = left is not None
         elif isinstance(outcome, errors.DeliveryUnknownError):
             self._lost += 1
         self._limited = self._limited + 1 if isinstance(outcome, errors.RateLimitError) else 0
-        refused = isinstance(outcome, errors.AuthenticationError | errors.AccessDeniedError)
-        self._refused = self._refused + 1 if refused else 0
-        self._unreached = self._unreached + 1 if isinstance(outcome, errors.ConnectionFailedError) else 0
+        self._refused = self._refused + 1 if is_doubtful(outcome) else 0
+        self._unknown = self._unknown + 1 if isinstance(outcome, errors.DeliveryUnknownError) else 0
         if isinstance(outcome, errors.QuotaExceededError):
             self._pause(now, min(LONGEST_PAUSE, 2.0 ** (self._limited - 1)))  # the end of the window counts beside it
         elif isinstance(outcome, errors.RateLimitError):
@@ -87,12 +87,14 @@ class Pace:
             untold = self._limited >= PATIENT and not isinstance(outcome, errors.ParallelLimitError)
             # Told by nothing which of the limits it is: it may be the hour's.
             self._pause(now, RESTING if untold else pause_after(self._limited, random.random()))  # noqa: S311
-        elif self._unreached > PATIENT:
-            self._pause(now, min(LONGEST_PAUSE, 2.0 ** (self._unreached - PATIENT - 1)))
         if self._refused >= REFUSALS:
-            self.given_up = f"{REFUSALS} sends in a row were refused ({type(outcome).__name__})"
-        elif self._unreached >= UNREACHED:
-            self.given_up = f"{UNREACHED} sends in a row got no connection"
+            self.give_up(f"{REFUSALS} sends in a row were refused", outcome)
+        elif self._unknown >= UNKNOWN:
+            self.give_up(f"{UNKNOWN} sends in a row ended unknown", outcome)
+
+    def give_up(self, what: str, outcome: object) -> None:
+        """Skip the business for the rest of the run."""
+        self.given_up = f"{what} ({type(outcome).__name__}). {outcome}"
 
     def _pause(self, now: float, seconds: float) -> None:
         self._resume = max(self._resume, now + seconds)

@@ -7,17 +7,17 @@ import os
 import sqlite3
 import stat
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from ._journal import _marks
+from ._lookup import find
 from ._manifest import ManifestError, ManifestFault, read_lines
 
 _PIECE = 256 * 1024
 
 
-def plan(db: sqlite3.Connection, manifest: Path, limit: int, states: Sequence[str]) -> int:
-    """Put the manifest into the journal, in the transaction that is open. An unchanged one is not planned again.
+def plan(db: sqlite3.Connection, manifest: Path, limit: int, states: Sequence[str]) -> tuple[int, list[int]]:
+    """Put the manifest into the journal, in the transaction that is open.
 
     Args:
         db: the journal.
@@ -26,71 +26,67 @@ def plan(db: sqlite3.Connection, manifest: Path, limit: int, states: Sequence[st
         states: those of the rows that are to be sent now: only their files are looked at.
 
     Returns:
-        How many of the files have changed since they were planned: what is sent is what they are now.
+        How many of the files have changed since they were planned (what is sent is what they are now), and the lines
+        that are not sent since the journal has their content for their chat from another path or key.
 
     Raises:
         ManifestError: it cannot be read, or is faulty.
     """
-    try:
-        if not stat.S_ISREG(manifest.stat().st_mode):
-            raise ManifestError(f"The manifest {str(manifest)!r} is no regular file. Nothing was sent.")
-        content = manifest.read_bytes()
-    except (OSError, ValueError) as error:
-        if isinstance(error, ManifestError):
-            raise
-        reason = getattr(error, "strerror", None) or error
-        raise ManifestError(f"The manifest {str(manifest)!r} cannot be read: {reason}. Nothing was sent.") from None
-    checksum = hashlib.sha256(content).hexdigest()
+    content = _read(manifest)
+    folder = Path(os.path.abspath(manifest)).parent
     db.execute("CREATE TEMP TABLE look (path TEXT PRIMARY KEY, size, mtime_ns, sha256, fault)")
-    if db.execute("SELECT sha256 FROM manifest").fetchone() == (checksum,) and not _other_doubles(db, manifest.parent):
-        _look_at_files(db, manifest.parent, limit, "item", "line IS NOT NULL", states)
-        _refuse(_faults_of_files(db, "item", states))
-        return _take_files(db, states)
-    return _plan(db, manifest.parent, content, checksum, limit, states)
-
-
-def _other_doubles(db: sqlite3.Connection, folder: Path) -> bool:
-    """Whether a file that is sent by another line, which has the same content, may have another by now."""
-    only = "SELECT path, size, mtime_ns FROM file WHERE path NOT IN (SELECT file FROM item WHERE line IS NOT NULL)"
-    for path, *known in db.execute(only):
-        try:
-            found = (folder / path).stat()
-        except (OSError, ValueError):
-            return True
-        if [found.st_size, found.st_mtime_ns] != known:
-            return True
-    return False
-
-
-def _plan(
-    db: sqlite3.Connection, folder: Path, content: bytes, checksum: str, limit: int, states: Sequence[str]
-) -> int:
     db.execute("CREATE TEMP TABLE line (line INTEGER PRIMARY KEY, key, keyed, business_id, chat_id, file, name, type)")
     faults: list[ManifestFault] = []
-    lines = read_lines(content, lambda line, reason: faults.append(ManifestFault(line, reason)))
+    lines = read_lines(content, folder, lambda line, reason: faults.append(ManifestFault(line, reason)))
     db.executemany("INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?, ?)", lines)
     db.execute("CREATE INDEX line_key ON line (key)")
-    faults += _contradictions(db)
-    # What each line is to the journal, if it knows it.
+    # What each line is to the journal, if it knows it; and whether its file is to be looked at.
     db.execute(
-        "CREATE TEMP VIEW known AS SELECT line.*, item.id, item.state, item.sha256 FROM line LEFT JOIN item USING (key)"
+        f"""
+        CREATE TEMP TABLE known AS
+        SELECT line.*, item.id, state, sha256 AS content,
+            state IS NULL OR state IN ({_marks(states)}) OR line.file <> item.file AS open
+        FROM line LEFT JOIN item USING (key)""",  # noqa: S608
+        states,
     )
-    _look_at_files(db, folder, limit, "known", "true", states)
-    _refuse(faults + _faults_of_files(db, "known", states))
+    db.execute("CREATE UNIQUE INDEX known_line ON known (line)")
+    db.execute("CREATE INDEX known_key ON known (key)")
+    _look_at_files(db, folder, limit)
+    faults += _contradictions(db)
+    faults += [
+        ManifestFault(line, f"the file {file!r:.300} {fault}")
+        for line, file, fault in db.execute(
+            "SELECT line, file, fault FROM known JOIN look ON path = file WHERE fault IS NOT NULL AND open"
+        )
+    ]
+    _refuse(faults)
     changed = _take_files(db, states)
-    _find_duplicates(db, states)
+    db.execute("UPDATE known SET content = (SELECT sha256 FROM look WHERE path = file) WHERE open")
+    recognised = _recognise(db, states)
+    _find_duplicates(db)
     db.execute("UPDATE item SET line = NULL")
     db.execute(
         """
-        INSERT INTO item (key, line, business_id, chat_id, file, name, content_type, sha256)
-        SELECT key, line, business_id, chat_id, file, name, type, content FROM ranked WHERE first IS NULL ORDER BY line
-        ON CONFLICT (key) DO UPDATE SET line = excluded.line"""
+        INSERT INTO item (key, keyed, line, business_id, chat_id, file, name, content_type, sha256)
+        SELECT key, keyed, line, business_id, chat_id, file, name, type, content FROM ranked
+        WHERE first IS NULL ORDER BY line
+        ON CONFLICT (key) DO UPDATE SET line = excluded.line, file = excluded.file"""
     )
     db.execute("DELETE FROM duplicate")
     db.execute("INSERT INTO duplicate SELECT line, first FROM ranked WHERE first IS NOT NULL")
-    db.execute("DELETE FROM manifest")
-    db.execute("INSERT INTO manifest VALUES (?, ?)", (checksum, datetime.now(UTC).isoformat(timespec="seconds")))
-    return changed
+    return changed, recognised
+
+
+def _read(manifest: Path) -> bytes:
+    try:
+        if stat.S_ISREG(manifest.stat().st_mode):
+            return manifest.read_bytes()
+        reason = "is no regular file; write it to one, since each run reads it again"
+    except (OSError, ValueError) as error:
+        reason = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        if str(manifest) == "-":
+            reason += "; standard input cannot be one, since each run reads it again"
+    raise ManifestError(f"The manifest {str(manifest)!r} {reason}. Nothing was sent.")
 
 
 def _contradictions(db: sqlite3.Connection) -> list[ManifestFault]:
@@ -110,9 +106,13 @@ def _contradictions(db: sqlite3.Connection) -> list[ManifestFault]:
     ]
     other = db.execute(
         """
-        SELECT line.line, line.key, item.state FROM line JOIN item ON item.key = line.key
-        WHERE (line.business_id, line.chat_id, line.file, line.name, line.type)
-            IS NOT (item.business_id, item.chat_id, item.file, item.name, item.content_type)"""
+        SELECT known.line, known.key, item.state FROM known JOIN item USING (id) LEFT JOIN look ON path = known.file
+        WHERE (known.business_id, known.chat_id) IS NOT (item.business_id, item.chat_id)
+            OR (known.file <> item.file AND look.sha256 IS NOT item.sha256)
+            OR (known.name IS NOT item.name AND sent_name(known.file, known.name, known.type)
+                IS NOT sent_name(item.file, item.name, item.content_type))
+            OR (known.type IS NOT item.content_type AND sent_type(known.file, known.name, known.type)
+                IS NOT sent_type(item.file, item.name, item.content_type))"""
     )
     return faults + [
         ManifestFault(line, f"the key {key!r:.100} stands for something else in the journal ({state})")
@@ -120,17 +120,16 @@ def _contradictions(db: sqlite3.Connection) -> list[ManifestFault]:
     ]
 
 
-def _look_at_files(
-    db: sqlite3.Connection, folder: Path, limit: int, table: str, which: str, states: Sequence[str]
-) -> None:
-    """Look at each file once that is to be sent now, and take its checksum if the journal has not got it."""
-    wanted = f"""
-        SELECT DISTINCT file, was.size, was.mtime_ns, was.sha256 FROM {table} LEFT JOIN file AS was ON was.path = file
-        WHERE {which} AND (state IS NULL OR state IN ({_marks(states)}))"""  # noqa: S608
+def _look_at_files(db: sqlite3.Connection, folder: Path, limit: int) -> None:
+    """Look at each file once that may be sent now, and take its checksum if the journal has not got it."""
+    wanted = """
+        SELECT DISTINCT file, was.size, was.mtime_ns, was.sha256 FROM known LEFT JOIN file AS was ON was.path = file
+        WHERE open"""
     ((_, _, journal),) = db.execute("PRAGMA database_list").fetchall()[:1]
-    for path, *known in db.execute(wanted, states).fetchall():
-        looked = _look_at(folder / path, limit, known, journal)
-        db.execute("INSERT INTO look VALUES (?, ?, ?, ?, ?)", (path, *looked))
+    for path, *was in db.execute(wanted).fetchall():
+        db.execute(
+            "INSERT INTO look VALUES (?, ?, ?, ?, ?)", (path, *_look_at(find(folder, path), limit, was, journal))
+        )
 
 
 def _look_at(
@@ -158,13 +157,6 @@ def _look_at(
         return None, None, None, f"cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
-def _faults_of_files(db: sqlite3.Connection, table: str, states: Sequence[str]) -> list[ManifestFault]:
-    found = f"""
-        SELECT line, file, fault FROM {table} JOIN look ON path = file
-        WHERE fault IS NOT NULL AND line IS NOT NULL AND (state IS NULL OR state IN ({_marks(states)}))"""  # noqa: S608
-    return [ManifestFault(line, f"the file {file!r:.300} {fault}") for line, file, fault in db.execute(found, states)]
-
-
 def _take_files(db: sqlite3.Connection, states: Sequence[str]) -> int:
     """Note what the files are now, for the rows that are to be sent."""
     stale = f"""
@@ -180,31 +172,81 @@ def _take_files(db: sqlite3.Connection, states: Sequence[str]) -> int:
     return int(changed)
 
 
-def _find_duplicates(db: sqlite3.Connection, states: Sequence[str]) -> None:
+def _recognise(db: sqlite3.Connection, states: Sequence[str]) -> list[int]:
+    """Give lines that the journal does not know by their key the row with the same content for the same chat.
+
+    A path may have been spelled in another way, lead through a link, or have been given a key: that is no reason to
+    send it again. Only where line and row both have keys of their own, both are meant. Returns the lines whose row is
+    not to be sent.
+    """
+    db.execute("CREATE INDEX known_content ON known (business_id, chat_id, content)")
+    best = "ORDER BY state = 'sent' DESC, state = 'unknown' DESC, state = 'not sent' DESC, id"
+    db.execute(
+        f"""
+        CREATE TEMP TABLE met AS
+        SELECT fresh.line, fresh.key, item.id FROM (
+            SELECT *, row_number() OVER (PARTITION BY business_id, chat_id, content ORDER BY line) AS place
+            FROM (SELECT min(line) AS line, key, business_id, chat_id, content FROM known
+                WHERE id IS NULL GROUP BY key HAVING sum(keyed))) AS fresh
+        JOIN (
+            SELECT *, row_number() OVER (PARTITION BY business_id, chat_id, sha256 {best}) AS place
+            FROM item WHERE NOT keyed) AS item
+        ON (fresh.business_id, fresh.chat_id, fresh.content, fresh.place)
+            = (item.business_id, item.chat_id, item.sha256, item.place)
+        UNION ALL
+        SELECT * FROM (
+            SELECT fresh.line, fresh.key, (
+                SELECT id FROM item WHERE (item.business_id, item.chat_id, item.sha256)
+                    = (fresh.business_id, fresh.chat_id, fresh.content) {best} LIMIT 1) AS id
+            FROM (SELECT min(line) AS line, key, business_id, chat_id, content FROM known
+                GROUP BY business_id, chat_id, content HAVING count(id) = 0 AND NOT sum(keyed)) AS fresh)
+        WHERE id IS NOT NULL"""  # noqa: S608
+    )
+    db.execute("CREATE INDEX met_id ON met (id)")
+    db.execute("CREATE INDEX met_key ON met (key)")
+    told = f"SELECT met.line FROM met JOIN item USING (id) WHERE state NOT IN ({_marks(states)}) ORDER BY met.line"  # noqa: S608
+    recognised = [line for (line,) in db.execute(told, states)]
+    # A key of its own stays with its row; else both go by what the manifest says now.
+    db.execute(
+        """
+        UPDATE known SET keyed = true, key = (
+            SELECT item.key FROM met JOIN item ON item.id = met.id WHERE met.key = known.key)
+        WHERE key IN (SELECT met.key FROM met JOIN item ON item.id = met.id WHERE item.keyed)"""
+    )
+    db.execute(
+        """
+        UPDATE item SET (key, keyed, name, content_type) = (
+            SELECT known.key, known.keyed, name, type FROM met JOIN known USING (line) WHERE met.id = item.id)
+        WHERE NOT keyed AND id IN (SELECT id FROM met)"""
+    )
+    db.execute(
+        """
+        UPDATE item SET file = (SELECT known.file FROM met JOIN known USING (line) WHERE met.id = item.id)
+        WHERE id IN (SELECT id FROM met)"""
+    )
+    db.execute("UPDATE known SET (id, state) = (SELECT id, state FROM item WHERE item.key = known.key)")
+    return recognised
+
+
+def _find_duplicates(db: sqlite3.Connection) -> None:
     """Rank the lines; `first` is the line that is sent in the place of one with the same content for the same chat.
 
     Lines with keys of their own are meant. Of the others the first counts, or one that the journal knows already.
     """
     db.execute(
-        f"""
+        """
         CREATE TEMP TABLE ranked AS
         SELECT *, CASE
-            WHEN NOT keyed AND place > 1 AND (state IS NULL OR state = 'pending') THEN first_of_content
+            WHEN NOT own_key AND place > 1 AND (state IS NULL OR state IN ('pending', 'not sent')) THEN first_of_content
             WHEN again > 1 THEN first_of_key
             END AS first
         FROM (
-            SELECT line, key, own_key AS keyed, business_id, chat_id, file, name, type, state, content,
-                row_number() OVER same_key AS again, first_value(line) OVER same_key AS first_of_key,
+            SELECT *, row_number() OVER same_key AS again, first_value(line) OVER same_key AS first_of_key,
                 row_number() OVER same_content AS place, first_value(line) OVER same_content AS first_of_content
-            FROM (
-                SELECT known.*, max(keyed) OVER (PARTITION BY key) AS own_key,
-                    CASE WHEN state IS NULL OR state IN ({_marks(states)}) THEN look.sha256 ELSE known.sha256 END
-                    AS content
-                FROM known LEFT JOIN look ON path = file)
+            FROM (SELECT *, max(keyed) OVER (PARTITION BY key) AS own_key FROM known)
             WINDOW same_key AS (PARTITION BY key ORDER BY line),
                 same_content AS (PARTITION BY business_id, chat_id, content
-                    ORDER BY own_key DESC, state IS 'sent' DESC, state IS NOT NULL DESC, line))""",  # noqa: S608
-        states,
+                    ORDER BY own_key DESC, state IS 'sent' DESC, state IS NOT NULL DESC, line))"""
     )
 
 

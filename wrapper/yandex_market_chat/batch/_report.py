@@ -1,4 +1,7 @@
-"""The report: a CSV of every line of the manifest with what became of it."""
+"""The report: a CSV of every line of the manifest with what became of it.
+
+As a Russian Excel opens it: UTF-8 with its mark, and semicolons. It can be the next manifest.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,13 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from ._cell import guarded
 from ._journal import Journal
 from ._manifest import BatchError
 
 _HEADER = (
-    "line", "key", "business_id", "chat_id", "file", "outcome", "error", "error_code", "status_code", "trace_id",
-    "attempts", "unknown_attempts", "reason", "at",
+    "line", "key", "business_id", "chat_id", "file", "name", "content_type", "outcome", "retryable", "error",
+    "error_code", "status_code", "trace_id", "attempts", "unknown_attempts", "reason", "at",
 )  # fmt: skip
 
 
@@ -27,7 +31,7 @@ class Report:
                 raise IsADirectoryError(0, "it is a folder")
             if self._path.exists() and not self._path.is_file():
                 raise ValueError("it is no regular file")
-            if str(self._path) in [os.path.realpath(other) for other in others]:
+            if any(_is_same(self._path, os.path.realpath(other)) for other in others):
                 raise ValueError("it is the manifest or the journal")
             # Now, so that a wrong path shows before anything is sent.
             descriptor, self._draft = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
@@ -38,10 +42,10 @@ class Report:
 
     def write(self, journal: Journal) -> None:
         """Write it. OSError if that fails."""
-        with open(self._draft, "w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
+        with open(self._draft, "w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.writer(file, delimiter=";")
             writer.writerow(_HEADER)
-            writer.writerows(journal.rows())
+            writer.writerows(map(guarded, row) for row in journal.rows())
             file.flush()
             os.fsync(file.fileno())
         mask = os.umask(0)
@@ -53,3 +57,9 @@ class Report:
         """Remove what is no report."""
         with suppress(OSError):
             os.unlink(self._draft)
+
+
+def _is_same(path: Path, other: str) -> bool:
+    with suppress(OSError):  # one of them is not there yet
+        return os.path.samefile(path, other)
+    return str(path) == other

@@ -1,16 +1,22 @@
 """What a batch tells while it runs, and at its end."""
 
+import math
+import time
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+
+from .._quota import Quota
+
+HOUR = 3600.0
 
 
 class Duplicate(NamedTuple):
-    """A line of the manifest that is not sent: another has the same content for the same chat."""
+    """A line of the manifest that is not sent: the same content goes, or went, to the same chat."""
 
     line: int
-    first: int
-    """The line that is sent in its place."""
+    first: int | None
+    """The line that is sent in its place; None: the journal has it already, from another path or key."""
 
 
 @dataclass(slots=True)
@@ -23,8 +29,49 @@ class BusinessProgress:
     sent: int
     """Items sent, in earlier runs too."""
     in_flight: int = 0
+    done: int = 0
+    """Items that have ended in this run, however they did."""
     paused_until: datetime | None = None
     """When it goes on (aware, UTC); None if it does not pause."""
+    quota: Quota | None = None
+    """Its hourly quota, as the last response told it."""
+    _renewed: float = 0.0  # when that is renewed, on the monotonic clock
+    _paused: float = 0.0  # seconds, in all
+
+    def pause(self, now: float, seconds: float) -> None:
+        """Note a pause, if it has an end."""
+        if seconds < math.inf:
+            self.paused_until = datetime.now(UTC) + timedelta(seconds=seconds)
+
+    def resume(self, began: float, now: float) -> None:
+        """Note the end of a pause."""
+        if self.paused_until is not None:
+            self._paused += now - began
+        self.paused_until = None
+
+    def learn(self, quota: Quota | None, seconds: float) -> None:
+        """Note what is known of the quota, and for how many seconds more it holds."""
+        self.quota, self._renewed = quota, time.monotonic() + seconds
+
+    def rate(self, seconds: float) -> float:
+        """Return how many items ended in a second of that run when it did not pause; 0.0: not known yet."""
+        return self.done / max(seconds - self._paused, 0.001)
+
+    def to_go(self, rate: float) -> float:
+        """Return the seconds until all has ended at that rate, pauses and quotas included."""
+        until = self.paused_until
+        pause = max(0.0, (until - datetime.now(UTC)).total_seconds()) if until else 0.0
+        at_work = pause + self.left / rate
+        if self.quota is None or not self.quota.limit:
+            return at_work
+        limit, remaining = self.quota.limit, self.quota.remaining
+        window = self._renewed - time.monotonic()
+        if window <= 0 or remaining is None:  # nothing is known of the hour that has begun
+            window, remaining = HOUR, limit
+        if self.left <= remaining:
+            return at_work
+        hours, last = divmod(self.left - remaining - 1, limit)
+        return max(at_work, window + hours * HOUR + (last + 1) / rate)
 
 
 @dataclass(slots=True)
@@ -42,6 +89,20 @@ class BatchProgress:
     """How many of these have ended, however they did."""
     businesses: dict[int, BusinessProgress] = field(default_factory=dict)
     """By business id, in order of the manifest; those that this run sends something for."""
+    _began: float = field(default_factory=time.monotonic)
+
+    def to_go(self) -> timedelta | None:
+        """Return how long it will still take, as far as it can be told: None before anything has ended.
+
+        At the rate of this run, each business with its quota and its pauses; they run side by side.
+        """
+        seconds = time.monotonic() - self._began
+        if not self.done or seconds < 1:
+            return None
+        at_work = [business for business in self.businesses.values() if business.left]
+        rates = [business.rate(seconds) for business in self.businesses.values() if business.done]
+        usual = sum(rates) / len(rates)
+        return timedelta(seconds=max((each.to_go(each.rate(seconds) or usual) for each in at_work), default=0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +114,9 @@ class BatchResult:
     sent: int
     """Items that Market has confirmed, in earlier runs too."""
     not_sent: int
-    """Items that the buyer has not got; `retry_not_sent=True` sends them again."""
+    """Items that the buyer did not receive; `retry_not_sent=True` sends them again."""
+    needs_fix: int
+    """How many of these would be refused again as they are."""
     unknown: int
     """Items of which nobody can know; `resend_unknown=True` sends them again, duplicates accepted."""
     left: int

@@ -1,0 +1,169 @@
+"""Manifests as spreadsheets and people write them: read, or named for what they are."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zipfile
+
+import pytest
+
+from .conftest import Mailing
+
+PLAIN = "business_id;chat_id;file\r\n1;2;a.pdf\r\n1;3;b.pdf\r\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\n" + PLAIN,
+        "\r\n \r\n;;\r\n" + PLAIN,
+        PLAIN + ";;\r\n;;\r\n",
+        PLAIN + " ; ;\xa0\r\n",
+        "business_id;chat_id;file;;\r\n1;2;a.pdf;;\r\n1;3;b.pdf;;\r\n",
+        "business_id;chat_id;file\r\n1;2;a.pdf;;\r\n1;3;b.pdf; \r\n",
+        ";business_id;;chat_id;file\r\n;1;;2;a.pdf\r\n;1;;3;b.pdf\r\n",
+        "business_id;chat_id;file;name;key\r\n1;2;a.pdf\r\n1;3;b.pdf;\r\n",
+        "sep=;\r\n" + PLAIN,
+        "SEP=;\r\n" + PLAIN,
+        '"sep=;"\r\n' + PLAIN,
+        "sep=;;;\r\n" + PLAIN,
+        "sep=,\n" + PLAIN.replace(";", ","),
+        "sep=\t\n" + PLAIN.replace(";", "\t"),
+        "sep=|\n" + PLAIN.replace(";", "|"),
+        "\n\nsep=;\n\n" + PLAIN,
+        PLAIN.replace("\r\n", "\r"),
+        PLAIN.replace("business_id;chat_id;file", "Business_ID;CHAT_ID;File"),
+        PLAIN.replace("business_id;chat_id;file", " Business ID ;\ufeffchat id\xa0;\tfile\u200b"),
+        PLAIN.replace("business_id;chat_id;file", "Business-ID;Chat-Id;FILE"),
+        "\ufeff\ufeff" + PLAIN,
+        PLAIN.replace("1;2;", "\xa01 ;\t2\u202f;"),
+        '"business_id";"chat_id";"file"\r\n"1";"2";"a.pdf"\r\n"1";"3";"b.pdf"\r\n',
+        '="business_id";chat_id;file\r\n="1";"=""2""";="a.pdf"\r\n1;3;"=""b.pdf"""\r\n'.replace(
+            '="business_id"', "business_id"
+        ),
+        'business_id;chat_id;file;"name"\r\n1;2;a.pdf;"a.pdf"\r\n1;3;b.pdf;b.pdf\r\n',
+        "business_id;chat_id;file;reason;at;line;outcome\r\n1;2;a.pdf;x,y;z;2;sent\r\n1;3;b.pdf;;;;\r\n",
+        "business_id,chat_id,file\n1,2, a.pdf\n1,3,b.pdf \n",
+    ],
+)
+def test_what_spreadsheets_write(mailing: Mailing, content: str) -> None:
+    mailing.manifest.write_bytes(content.encode())
+    assert mailing.run().sent == 2
+    assert [(file.business_id, file.chat_id, file.name) for file in mailing.server.received] == [
+        (1, 2, "a.pdf"), (1, 3, "b.pdf"),
+    ]  # fmt: skip
+
+
+def test_numbers_of_lines_behind_what_is_skipped(mailing: Mailing) -> None:
+    mailing.manifest.write_text("sep=;\n\nbusiness_id;chat_id;file\n;;\n1;0;a.pdf\n")
+    assert [line for line, _ in mailing.faults()] == [5]
+
+
+def test_cells_with_line_breaks(mailing: Mailing) -> None:
+    mailing.manifest.write_text('business_id;chat_id;file;key\n1;2;a.pdf;"x\ny"\n1;3;"a\n.pdf";z\n')
+    assert mailing.faults() == [
+        (2, "key holds a control character or line break: 'x\\ny'"),
+        (4, "file holds a control character or line break: 'a\\n.pdf'"),
+    ]
+
+
+def archive(*names: str) -> bytes:
+    with zipfile.ZipFile(made := io.BytesIO(), "w") as file:
+        for name in names:
+            file.writestr(
+                zipfile.ZipInfo(name), "application/vnd.oasis.opendocument.spreadsheet" if name == "mimetype" else ""
+            )
+    return made.getvalue()
+
+
+CP1251 = "business_id;chat_id;file\r\n1;2;счета/Счёт за ноябрь.pdf\r\n"
+OBJECTS = [{"business_id": 1, "chat_id": chat, "file": "a.pdf"} for chat in (2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "said"),
+    [
+        (PLAIN.encode("utf-16"), 1, ["UTF-16", "CSV UTF-8"]),
+        (PLAIN.encode("utf-16-le"), 1, ["UTF-16", "CSV UTF-8"]),
+        (PLAIN.encode("utf-16-be"), 1, ["UTF-16", "CSV UTF-8"]),
+        (b"\xfe\xff" + PLAIN.replace(";", "\t").encode("utf-16-be"), 1, ["UTF-16", "CSV UTF-8"]),
+        (json.dumps(OBJECTS[0]).encode("utf-16"), 1, ["UTF-16"]),
+        (CP1251.encode("cp1251"), 2, ["not UTF-8", "Windows-1251", "cp1251", "CSV UTF-8"]),
+        (CP1251.upper().encode("cp1251"), 2, ["Windows-1251"]),
+        (CP1251.encode("cp866"), 2, ["not UTF-8", "cp866"]),
+        (CP1251.upper().encode("cp866"), 2, ["cp866"]),
+        (CP1251.encode("mac-cyrillic"), 2, ["mac-cyrillic"]),
+        (CP1251.encode() + b"1;3;\xff.pdf\r\n", 3, ["not UTF-8 in this line"]),
+        (archive("xl/workbook.xml"), 1, ["workbook (.xlsx)", "CSV UTF-8"]),
+        (archive("mimetype"), 1, ["workbook (.ods)", "CSV UTF-8"]),
+        (archive("Index/Document.iwa"), 1, [".numbers"]),
+        (archive("a.txt"), 1, ["ZIP archive"]),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), 1, ["workbook (.xls)", "CSV UTF-8"]),
+        (b"<html><table><tr><td>business_id</td></tr></table>", 1, ["HTML"]),
+        (b'\xef\xbb\xbf\r\n<?xml version="1.0"?><Workbook/>', 1, ["XML"]),
+        (gzip.compress(PLAIN.encode(), mtime=0), 1, ["gzip"]),
+        (b"%PDF-1.7", 1, ["a PDF"]),
+        (b"SQLite format 3\x00" + bytes(100), 1, ["SQLite", "journal"]),
+        (b"{\\rtf1\\ansi business_id}", 1, ["RTF"]),
+        (PLAIN.replace(";", "\t").encode(), 1, ["separated by tabs"]),
+        (PLAIN.replace(";", "|").encode(), 1, ["separated by vertical bars"]),
+        (b"\n" + PLAIN.replace(";", ":").encode(), 2, ["separated by colons"]),
+        (PLAIN.replace(";", " ").encode(), 1, ["separated by blanks"]),
+        (json.dumps(OBJECTS).encode(), 1, ["JSON array", "jq -c '.[]'"]),
+        (json.dumps(OBJECTS, indent=2).encode(), 1, ["JSON array"]),
+        (json.dumps(OBJECTS[0], indent=2).encode(), 1, ["several lines", "jq -c ."]),
+        ("\n".join(json.dumps(each, indent=1) for each in OBJECTS).encode(), 1, ["several lines"]),
+        (f"{json.dumps(OBJECTS[0])}\n{json.dumps(OBJECTS[1], indent=1)}".encode(), 2, ["several lines"]),
+        (b"sep=;\r\n", 1, ["empty"]),
+        (b"\xef\xbb\xbf", 1, ["empty"]),
+        (b";;;\n", 1, ["empty"]),
+        ("business_id;chat_id;file;\r\n1;2;a.pdf;оплачен\r\n".encode(), 2, ["'оплачен'", "without a name"]),
+        (b"business_id;chat_id;file;name\r\n1;2;a.pdf", 2, ["3 cells where the header has 4", "cut short"]),
+        (b"business_id;chat_id;file;file\r\n1;2;a.pdf;a.pdf\r\n", 1, ["more than once"]),
+        (b"Business ID;business_id;chat_id;file\r\n1;1;2;a.pdf\r\n", 1, ["business_id is there more than once"]),
+        (b"business_id;" + b"x" * 140_000, 1, ["no CSV"]),
+    ],
+)  # fmt: skip
+def test_what_is_named(mailing: Mailing, content: bytes, line: int, said: list[str]) -> None:
+    mailing.manifest.write_bytes(content)
+    ((where, reason),) = mailing.faults()
+    assert where == line
+    for part in said:
+        assert part in reason
+    assert not mailing.journal.exists()
+
+
+def test_an_object_that_goes_nowhere(mailing: Mailing) -> None:
+    mailing.manifest.write_text('{"business_id": 1,\n"x"\n{"business_id": 1, "chat_id": 2, "file": "a.pdf"}\n')
+    assert [line for line, _ in mailing.faults()] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "value", ["123,0", "123.0", "1,23457E+18", "1.23E+18", "1E+18", "1 234 567", "1\xa0234", "1'234"]
+)
+def test_ids_as_spreadsheets_format_them(mailing: Mailing, value: str) -> None:
+    mailing.manifest.write_text(f"business_id;chat_id;file\n1;{value};a.pdf\n")
+    ((line, reason),) = mailing.faults()
+    assert line == 2
+    assert "format the column as text" in reason
+    assert repr(value) in reason
+
+
+def test_fields_of_objects_in_any_spelling(mailing: Mailing) -> None:
+    mailing.manifest.write_text('{"Business ID": 1, "CHAT_ID": "2", "file ": "a.pdf"}\n')
+    assert mailing.run().sent == 1
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+def test_a_name_in_another_normal_form(mailing: Mailing, form: str, written: str) -> None:
+    from unicodedata import normalize
+
+    folder = mailing.folder / normalize(form, "Йод")
+    folder.mkdir()
+    (folder / normalize(written, "ёж.pdf")).write_bytes(b"%PDF")
+    mailing.write(f"1,2,{normalize(written, 'Йод')}/{normalize(form, 'ёж.pdf')}")
+    assert mailing.run().sent == 1
+    assert mailing.run().due == 0
