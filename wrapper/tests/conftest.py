@@ -61,6 +61,18 @@ class Chat:
             sent = self._runner.run(self.client.send_file(file, **arguments))
         return sent
 
+    def open_chat(self, **arguments: Any) -> int:
+        opened: int = self._run(self.client.open_chat, {"business_id": 1} | arguments)
+        return opened
+
+    def confirm(self, error: Any, **arguments: Any) -> SentFile | None:
+        found: SentFile | None = self._run(lambda **more: self.client.confirm(error, **more), arguments)
+        return found
+
+    def _run(self, call: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        called = call(**arguments)
+        return called if self.mode == "sync" else self._runner.run(called)
+
     def quota(self, business_id: int = 1) -> Quota | None:
         quota: Quota | None = self.client.quota(business_id)
         return quota

@@ -233,7 +233,7 @@ def test_a_reset_too_late_is_told_at_once(chat: Chat, server: MockServer) -> Non
 
 KNOWN = (
     r"^The hourly quota of sendFileToChat is spent, as an earlier response told; Market was not asked\. "
-    r"The file was not sent\. Send it again after 2018-07-10 00:42:42 UTC\.$"
+    r"The file was not sent\. Try again after 2018-07-10 00:42:42 UTC\.$"
 )
 
 

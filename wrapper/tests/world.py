@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 from yandex_market_chat import ConnectionFailedError, ConnectionLostError, RetryPolicy, SentFile
 from yandex_market_chat._answer import Answer
 from yandex_market_chat._attempt import Failure
-from yandex_market_chat._claims import Claims
+from yandex_market_chat._claims import Claims, Kind
 from yandex_market_chat._delivery import deliver
 from yandex_market_chat._headers import Headers
 from yandex_market_chat._quota import Quotas
@@ -78,7 +79,7 @@ class World:
             retry=retry or RetryPolicy(),
             quotas=self.quotas,
             claims=Claims(),
-            chats={},
+            chats=OrderedDict(),
             clock=lambda: self.now,
             utcnow=lambda: utcnow or DATE + timedelta(seconds=self.now - START),
             jitter=lambda: jitter,
@@ -109,6 +110,10 @@ class World:
             sent = self.run(deliver(send, self.rules, self.now + total), play or self._told(left))
         assert list(left) == []
         return sent
+
+    def kind(self, name: str = "a", size: int = 3) -> Kind:
+        """Return what the files of `send` have in common."""
+        return Kind(1, 2, name, size)
 
     def run(self, steps: Steps[T], play: Play) -> T:
         """Drive it to its end. `play` makes the requests, and moves the clock."""
@@ -157,14 +162,7 @@ class Market:
         return DATE + timedelta(seconds=moment - START + self.ahead)
 
     def post(
-        self,
-        name: str | None = None,
-        size: int = 3,
-        *,
-        at: float,
-        shown: float = 0.0,
-        sender: str = "PARTNER",
-        **more: object,
+        self, name: str | None = None, size: int = 3, *, at: float, shown: float = 0.0, sender: str = "PARTNER"
     ) -> int:
         """Put a file into the chat; return the message's id."""
         number = 3001 + len(self.posted)
@@ -174,7 +172,7 @@ class Market:
             "sender": sender,
             "payload": [{"name": name or self.name, "url": "https://market.invalid/file", "size": size}],
         }
-        self.posted.append((shown, message | more))
+        self.posted.append((shown, message))
         return number
 
     def page(self, step: MakeRequest) -> Answer:

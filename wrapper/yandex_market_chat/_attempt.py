@@ -168,13 +168,15 @@ class Attempt:
         parts = flat.decode("latin-1").split("\0")
         truncated = self._broken or len(self._body) > KEPT_BODY
         headers = Headers(zip(parts[::2], parts[1::2], strict=False))  # without headers: one empty part
-        return Answer(self._status, headers, bytes(self._body), truncated, self._credentials)
+        body, self._body = bytes(self._body), bytearray()  # an error may keep the send, and that this
+        return Answer(self._status, headers, body, truncated, self._credentials)
 
     def _failure_of(self, error: Exception) -> Failure:
         chain = list(_chain(error))
         timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
         # Many of them have no text; the one they were made from often has. Of a timeout the class says it all.
-        said = "" if timed_out else next((str(link) for link in chain if str(link)), "")
+        quiet = timed_out or (self._step.is_private and self.request_started)  # h11 quotes what it cannot read
+        said = "" if quiet else next((str(link) for link in chain if str(link)), "")
         kind = type(error).__name__
         text = printable(self._credentials.redact(f"{kind}: {said}" if said else kind))
         if not self.may_have_started:

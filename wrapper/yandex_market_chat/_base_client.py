@@ -5,6 +5,7 @@ import os
 import ssl
 import time
 import typing
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from inspect import iscoroutinefunction
@@ -98,7 +99,7 @@ class BaseClient:
             retry=self._options.retry,
             quotas=Quotas(),
             claims=Claims(),
-            chats={},
+            chats=OrderedDict(),
             clock=time.monotonic,
             utcnow=lambda: datetime.now(UTC),
             confirm_unknown=self._options.confirm_unknown,

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 MOST = 10_000
 """How many sends and messages are remembered; then the oldest are forgotten."""
-MARGIN = 10.0
-"""Seconds by which a send may have ended before an attempt and still be what its messages show."""
+MARGIN = 5.0
+"""Seconds by which a send may have ended before the oldest message that counts, and still be what that shows."""
 
 
 class Kind(NamedTuple):
@@ -56,15 +56,15 @@ class Claims:
             elif len(self._claims) > MOST:
                 self._claims.popitem(last=False)
 
-    def take(self, kind: Kind, began: float, messages: Iterable[int]) -> int | None:
-        """Return the message that confirms an attempt which began at that moment, and give it to no other.
+    def take(self, kind: Kind, since: float, messages: Iterable[int]) -> int | None:
+        """Return the message that confirms an attempt, and give it to no other.
 
-        `messages` are those of such a file, the oldest first. None: others account for all of them.
+        `messages` are those of such a file since that moment, the oldest first. None: others account for all of them.
         """
         with self._lock:
             free = [each for each in messages if (kind.business_id, kind.chat_id, each) not in self._taken]
             others = sum(
-                claim.kind == kind and (claim.ended is None or claim.ended >= began - MARGIN) for claim in self._claims
+                claim.kind == kind and (claim.ended is None or claim.ended >= since - MARGIN) for claim in self._claims
             )
             if len(free) <= others:
                 return None

@@ -4,7 +4,7 @@ The outcome is over all attempts: once one may have reached the buyer, a later r
 outcome is looked up in the chat's history: "it is there" proves that the file was sent, anything else proves nothing.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from . import _errors as errors
 from ._answer import Answer
@@ -90,6 +90,7 @@ def confirm(send: Send, error: errors.DeliveryUnknownError, rules: Rules, deadli
     send.began = rules.clock() - age.total_seconds()
     found = yield from _read_history(send, rules, deadline, rules.clock(), RESTART)
     if isinstance(found, errors.ChatError):
+        found.args = (str(found).replace(found._fate, "The history was not read."),)  # of the file it says nothing
         error.later = found
         raise error
     if found is None:
@@ -138,17 +139,24 @@ def _read_history(
             return page
         # The server's clock now, less the time since the attempt began, is that clock when it began.
         ago = timedelta(seconds=rules.clock() - send.began)
-        since = since or (page.date or rules.utcnow()) - ago - margin
+        since = since or _before(page.date or rules.utcnow(), ago + margin)
         for each in page.posted:
             if each.size == send.size and comparable(each.name) == comparable(send.name) and each.created_at >= since:
                 messages[each.message_id] = each.created_at
         oldest_first = sorted(messages, key=lambda number: (messages[number], number))
-        if (found := rules.claims.take(_kind(send), send.began, oldest_first)) is not None:
+        if (found := rules.claims.take(_kind(send), send.began - margin.total_seconds(), oldest_first)) is not None:
             return found
         token, resume = page.next_token, rules.clock()
         if not token:
             return None
     return errors.UnclearResponseError._because(f"The history has more than {PAGES} pages.")
+
+
+def _before(moment: datetime, time: timedelta) -> datetime:
+    try:
+        return moment - time
+    except OverflowError:  # a Date or an error of the year 1
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _kind(send: Send) -> Kind:

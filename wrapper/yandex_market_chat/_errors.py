@@ -133,14 +133,14 @@ class ConnectionFailedError(NotSentError):
     """
 
     retryable = True
-    _advice = "Check the network, the proxy and the server address, then send it again."
+    _advice = "Check the network, the proxy and the server address, then try again."
 
 
 class WaitTimeoutError(NotSentError):
     """The total time passed while the send waited for a slot or for the file; nothing was in flight. Retryable."""
 
     retryable = True
-    _advice = "Send it again, with a longer timeout if this happens often."
+    _advice = "Try again, with a longer timeout if this happens often."
 
 
 class ChatNotOpenedError(NotSentError):
@@ -221,7 +221,7 @@ class AccessDeniedError(ApiError, NotSentError):
 class NotFoundError(ApiError, NotSentError):
     """404: Market knows no such business or chat. The file was not sent; check the ids and the server address."""
 
-    _advice = "Check the business id (of the cabinet, not of a campaign), the chat id and the server address."
+    _advice = "Check the business id (of the cabinet, not of a campaign), the chat or order id and the server address."
 
 
 class RateLimitError(ApiError, NotSentError):
@@ -231,7 +231,7 @@ class RateLimitError(ApiError, NotSentError):
     """
 
     retryable = True
-    _advice = "Send it again later."
+    _advice = "Try again later."
 
 
 class ParallelLimitError(RateLimitError):
@@ -240,7 +240,7 @@ class ParallelLimitError(RateLimitError):
     Market allows 4, over all tokens, processes and hosts of the cabinet (API documentation).
     """
 
-    _advice = "Send it again in a moment, or send fewer files at once."
+    _advice = "Try again in a moment, or make fewer requests at once."
 
 
 class QuotaExceededError(RateLimitError):
@@ -255,12 +255,12 @@ class QuotaExceededError(RateLimitError):
     operation: str | None = None
     """Whose quota it is, by its name in the API documentation: "sendFileToChat" or "createChat"."""
 
-    _advice = "Send it again when the quota has been renewed."
+    _advice = "Try again when the quota has been renewed."
 
     @classmethod
     def _because(cls, reason: str, *, quota: Quota | None = None, **known: Any) -> Self:
         if quota and quota.resets_at:
-            advice = f"Send it again after {quota.resets_at:%Y-%m-%d %H:%M:%S %Z}."
+            advice = f"Try again after {quota.resets_at:%Y-%m-%d %H:%M:%S %Z}."
             known = {"advice": advice, "resets_at": quota.resets_at} | known
         return super()._because(reason, quota=quota, **known)
 

@@ -39,7 +39,7 @@ class Page(NamedTuple):
 def read_page(answer: Answer) -> Page | None:
     """Return what a page holds, whatever else is wrong with its messages; None if it is no page."""
     try:
-        document = json.loads(answer.body.decode("utf-8-sig"))
+        document = json.loads(answer.body.decode("utf-8-sig", errors="replace"), parse_int=_number)
         if document["status"] != "OK":
             return None
         result = document["result"]
@@ -51,6 +51,10 @@ def read_page(answer: Answer) -> Page | None:
         return None
     date = moment(answer.headers.get("Date"))
     return Page([posted for message in messages for posted in _posted(message)], token, date)
+
+
+def _number(digits: str) -> int | None:
+    return int(digits) if len(digits) < 20 else None  # of thousands of digits Python makes none, and raises
 
 
 def _posted(message: Any) -> Iterator[Posted]:

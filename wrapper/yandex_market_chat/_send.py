@@ -59,7 +59,7 @@ class Send:
     name: str = ""
     size: int = 0
     content_type: str = ""
-    attempts: int = 0
+    attempts: int = 0  # requests of what was asked
     unknown_attempts: int = 0
     timeout: Timeout = Timeout()  # noqa: RUF009  frozen
     deadline: float = math.inf
@@ -109,13 +109,15 @@ class Send:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        delivery, requested = self.delivery, self.attempt is not None
+        self.attempt = None  # what it received is in it, and an error may keep the send
         if isinstance(error, ChatError):
             self._complete(error)
-        if error is not None and (self.attempt is not None or isinstance(error, ChatError)):
+        if error is not None and (requested or isinstance(error, ChatError)):
             strip_traceback(error)
         if not self.subject or (error is None and not logger.isEnabledFor(logging.INFO)):
             return
-        extra = self.describe(outcome=type(error).__name__ if error else "SentFile", delivery=self.delivery)
+        extra = self.describe(outcome=type(error).__name__ if error else "SentFile", delivery=delivery)
         target = f"{self.business_id or '?'}/{self.chat_id or (f'order {self.order_id}' if self.order_id else '?')}"
         what = target if self.subject == "chat" else f"{self.name!r} to {target}" if self.name else "nothing yet"
         done, undone = ("opened", "not opened") if self.subject == "chat" else ("sent", "not sent")
@@ -124,9 +126,9 @@ class Send:
         elif isinstance(error, ChatError):
             fate = "delivery unknown" if isinstance(error, DeliveryUnknownError) else undone
             log_safely(logging.INFO, "%s: %s [%s]", fate, error, what, extra=extra)
-        elif self.delivery == "sent":
+        elif delivery == "sent":
             log_safely(logging.WARNING, "sent, then interrupted by %s [%s]", type(error).__name__, what, extra=extra)
-        elif self.delivery == "unknown":
+        elif delivery == "unknown":
             text = "delivery unknown: interrupted by %s; check the chat before resending [%s]"
             log_safely(logging.WARNING, text, type(error).__name__, what, extra=extra)
         else:

@@ -6,6 +6,7 @@ request, nothing of the other steps.
 
 import logging
 import random
+from collections import OrderedDict
 from collections.abc import Callable, Generator
 from datetime import datetime
 from typing import NamedTuple, TypeVar
@@ -51,6 +52,11 @@ class MakeRequest(NamedTuple):
     page_token: str | None = None
 
     @property
+    def is_private(self) -> bool:
+        """Whether the response holds a buyer's words."""
+        return self.operation == READ_HISTORY
+
+    @property
     def carries_file(self) -> bool:
         """Whether the file goes out with it."""
         return self.operation == SEND_FILE
@@ -67,7 +73,7 @@ class Rules(NamedTuple):
     retry: RetryPolicy
     quotas: Quotas
     claims: Claims
-    chats: dict[tuple[int, int], int]
+    chats: OrderedDict[tuple[int, int], int]
     """The chats that were opened, by business and order."""
     clock: Callable[[], float]
     utcnow: Callable[[], datetime]
@@ -114,8 +120,8 @@ def when_allowed(send: Send, rules: Rules, step: MakeRequest, resume: float) -> 
 
 def make_request(send: Send, rules: Rules, step: MakeRequest) -> Steps[tuple[Outcome, Quota | None]]:
     """Make one request, now."""
+    send.attempts += step.carries_file or send.subject == "chat"
     if step.carries_file:
-        send.attempts += 1
         send.attempt_began, send.attempt_began_at = rules.clock(), rules.utcnow()
     outcome = yield step
     what = f"attempt {send.attempts}" if step.carries_file else step.operation
@@ -147,7 +153,7 @@ def ask(
             if outcome.status_code == 200 and not outcome.body_truncated and (found := read(outcome)) is not None:
                 return found
             # What a history holds is the buyer's: nothing of it stays in an error.
-            outcome = outcome._replace(body=b"") if step.operation == READ_HISTORY else outcome
+            outcome = outcome._replace(body=b"") if step.is_private else outcome
             last, final = refusal_of(outcome, quota, step.operation), False
         if final or not (isinstance(last, _LATER) or may_repeat(last, rules)):
             break
@@ -166,7 +172,7 @@ def open_chat(send: Send, rules: Rules, deadline: float) -> Steps[int]:
     if not isinstance(found, errors.ChatError):
         rules.chats[order] = found
         if len(rules.chats) > MOST_CHATS:
-            rules.chats.pop(next(iter(rules.chats)), None)
+            rules.chats.popitem(last=False)
         return found
     if isinstance(found, errors.NotSentError) and not isinstance(found, errors.UnexpectedResponseError):
         raise found
