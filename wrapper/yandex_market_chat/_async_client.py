@@ -88,6 +88,10 @@ class AsyncChatClient(BaseClient):
                 if isinstance(step, Pause):
                     await asyncio.sleep(step.seconds)
             return step
+        except Exception as error:
+            if send.attempt is not None:
+                send.attempt.clean(error)
+            raise
         finally:
             content = b""  # a frame lives as long as an error that somebody keeps
             slots.release(send.business_id, slot)

@@ -62,6 +62,10 @@ class ChatClient(BaseClient):
                 if isinstance(step, Pause):
                     time.sleep(step.seconds)
             return step
+        except Exception as error:
+            if send.attempt is not None:
+                send.attempt.clean(error)
+            raise
         finally:
             content = b""  # a frame lives as long as an error that somebody keeps
             slots.release(send.business_id, slot)
