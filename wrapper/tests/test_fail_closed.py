@@ -7,10 +7,10 @@ simulated here, against a real server; `test_defects` has the defects.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import socket
 from collections.abc import Callable
-from contextlib import aclosing, closing
 from importlib.metadata import version
 from typing import Any
 
@@ -222,7 +222,9 @@ def test_a_dependency_that_repeats_by_itself_sends_one_copy(
     assert len(server.requests) == 1
 
 
-def test_no_second_request_is_written_to_a_connection(mode: str, raw: Callable[[Handler], str]) -> None:
+def test_a_connection_carries_one_request_and_an_attempt_has_one_connection(
+    mode: str, raw: Callable[[Handler], str]
+) -> None:
     received: list[bytes] = []
 
     def serve(connection: socket.socket) -> None:
@@ -230,31 +232,44 @@ def test_no_second_request_is_written_to_a_connection(mode: str, raw: Callable[[
         connection.sendall(b"OK")
         received.append(connection.recv(100))
 
-    def plain() -> None:
-        with closing(Backend(recorded())) as backend:
-            stream = backend.connect_tcp("127.0.0.1", port)
-            stream.write(b"POST 1")
-            stream.write(b"")
-            assert stream.read(100) == b"OK"
+    async def main(port: int) -> None:
+        async with asyncio.timeout(5) as bound:
+            backend: Any = Backend(recorded()) if mode == "sync" else AsyncBackend(recorded(), bound)
+            stream: Any = await done(backend.connect_tcp("127.0.0.1", port))
+            await done(stream.write(b"POST 1"))
+            with pytest.raises(ConnectionError, match="one connection"):
+                await done(backend.connect_tcp("127.0.0.1", port))
+            await done(stream.write(b""))
+            assert await done(stream.read(100)) == b"OK"
             with pytest.raises(ConnectionError, match="one request"):
-                stream.write(b"POST 2")
+                await done(stream.write(b"POST 2"))
+            await done(stream.close() if mode == "sync" else stream.aclose())
 
-    async def awaited() -> None:
-        async with asyncio.timeout(5) as bound, aclosing(AsyncBackend(recorded(), bound)) as backend:
-            stream = await backend.connect_tcp("127.0.0.1", port)
-            await stream.write(b"POST 1")
-            await stream.write(b"")
-            assert await stream.read(100) == b"OK"
-            with pytest.raises(ConnectionError, match="one request"):
-                await stream.write(b"POST 2")
-
-    port = int(raw(serve).rpartition(":")[2])
-    if mode == "sync":
-        plain()
-    else:
-        asyncio.run(awaited())
-    until(lambda: len(received) == 2 or received == [b"POST 1"])
+    asyncio.run(main(int(raw(serve).rpartition(":")[2])))
+    until(lambda: received)
     assert b"".join(received) == b"POST 1"
+
+
+def test_a_read_withdraws_the_proof_that_nothing_was_sent(mode: str, raw: Callable[[Handler], str]) -> None:
+    """Who reads a response may have written past this connection what it is a response to."""
+
+    async def main(port: int) -> None:
+        attempt = recorded()
+        async with asyncio.timeout(5) as bound:
+            backend: Any = Backend(attempt) if mode == "sync" else AsyncBackend(attempt, bound)
+            stream: Any = await done(backend.connect_tcp("127.0.0.1", port))
+            assert (attempt.connect_asked, attempt.request_started) == (True, False)
+            assert await done(stream.read(100)) == b"OK"
+            assert attempt.request_started
+            assert stream.get_extra_info("socket") is None
+            await done(stream.close() if mode == "sync" else stream.aclose())
+
+    asyncio.run(main(int(raw(lambda connection: connection.sendall(b"OK")).rpartition(":")[2])))
+
+
+async def done(what: Any) -> Any:
+    """Return what a function of either mode returns."""
+    return await what if inspect.isawaitable(what) else what
 
 
 # Something in the place of httpx's transports, as tools for tests put it there
