@@ -16,7 +16,7 @@ from typing import Any, Self
 import pytest
 
 import yandex_market_chat
-from yandex_market_chat import AsyncChatClient, ChatClient, Quota, SentFile, _delivery
+from yandex_market_chat import AsyncChatClient, ChatClient, Quota, SentFile, _steps
 from yandex_market_chat.testing import MockServer
 
 
@@ -35,7 +35,7 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_delivery, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(_steps, "FIRST_PAUSE", 0.02)
 
 
 @pytest.fixture
@@ -54,6 +54,8 @@ class Chat:
     """A client of either mode, called the same way."""
 
     def __init__(self, mode: str, **arguments: Any) -> None:
+        # What a test sees at the server is what its send does: the history is left to those that are about it.
+        arguments = {"confirm_unknown": 0.0} | arguments
         self.mode = mode
         self.client: Any
         if mode == "sync":
@@ -63,12 +65,24 @@ class Chat:
             self._runner = asyncio.Runner()
 
     def send(self, file: Any, **arguments: Any) -> SentFile:
-        arguments = {"business_id": 1, "chat_id": 2} | arguments
+        arguments = ({"business_id": 1} if "order_id" in arguments else {"business_id": 1, "chat_id": 2}) | arguments
         if self.mode == "sync":
             sent: SentFile = self.client.send_file(file, **arguments)
         else:
             sent = self._runner.run(self.client.send_file(file, **arguments))
         return sent
+
+    def open_chat(self, **arguments: Any) -> int:
+        opened: int = self._run(self.client.open_chat, {"business_id": 1} | arguments)
+        return opened
+
+    def confirm(self, error: Any, **arguments: Any) -> SentFile | None:
+        found: SentFile | None = self._run(lambda **more: self.client.confirm(error, **more), arguments)
+        return found
+
+    def _run(self, call: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        called = call(**arguments)
+        return called if self.mode == "sync" else self._runner.run(called)
 
     def quota(self, business_id: int = 1) -> Quota | None:
         quota: Quota | None = self.client.quota(business_id)

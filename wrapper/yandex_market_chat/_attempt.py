@@ -5,11 +5,12 @@ from this record alone. Whatever else is true, a dependency that goes around our
 ends as unknown.
 """
 
+import math
 import ssl
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import httpx
 
@@ -18,6 +19,9 @@ from ._credentials import Credentials
 from ._errors import ChatError, ConnectionFailedError, ConnectionLostError, DeliveryUnknownError, ResponseTimeoutError
 from ._headers import Headers
 from ._options import Timeout
+
+if TYPE_CHECKING:
+    from ._steps import MakeRequest
 
 MARGIN = 64 * 1024
 _TRANSPORT_ERRORS = (httpx.TransportError, OSError)  # TLS and time-outs of Python among the latter
@@ -59,17 +63,22 @@ class Attempt:
     _failure: Failure | None = None
     _broken = False
 
-    def __init__(self, credentials: Credentials, timeout: Timeout, deadline: float, peer: str) -> None:
+    def __init__(self, credentials: Credentials, peer: str, timeout: Timeout, step: "MakeRequest") -> None:
         self._credentials = credentials
-        self.timeout = timeout
-        self.deadline = deadline
         self._peer = peer
+        self.timeout = timeout
+        self._step = step
         self._body = bytearray()
 
     @property
     def may_have_started(self) -> bool:
         """Whether the request may be on its way: true unless the opposite is proven."""
         return self.handed_over and not (self.connect_asked and not self.request_started)
+
+    @property
+    def may_have_delivered(self) -> bool:
+        """Whether the file may be on its way."""
+        return self._step.carries_file and self.may_have_started
 
     def __enter__(self) -> Self:
         self.handed_over = True
@@ -95,9 +104,10 @@ class Attempt:
         text, clean = str(error), error
         if isinstance(error, AttributeError):
             error.obj = None  # it may be what holds the key
-        # What it carries, a request for example, shows more than its text.
-        if vars(error) or any(self._credentials.redact(shown) != shown for shown in (text, repr(error))):
-            clean = RuntimeError(f"{type(error).__name__}: {self._credentials.redact(text)}")
+        # What it carries, a request for example, shows more than its text; and the text may be a buyer's words.
+        private = self._step.is_private
+        if private or vars(error) or any(self._credentials.redact(shown) != shown for shown in (text, repr(error))):
+            clean = RuntimeError(type(error).__name__ + ("" if private else f": {self._credentials.redact(text)}"))
         if place is not None:
             file = PurePath(place.tb_frame.f_code.co_filename)
             clean.add_note(f"raised at {file.parent.name}/{file.name}:{place.tb_lineno}")
@@ -114,10 +124,14 @@ class Attempt:
 
     def within(self, timeout: float, *, share: int = 1) -> float:
         """Return the seconds that an operation may take: its own time-out, or a share of what is left of the total."""
-        left = self.deadline - time.monotonic()
+        left = self._step.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the total time of the send is up")
         return min(timeout, left / share)
+
+    def left(self, more: float = 0.0) -> float | None:
+        """Return the seconds that are left, and some more; None: there is no total."""
+        return self._step.deadline - time.monotonic() + more if self._step.deadline < math.inf else None
 
     def writing(self, data: bytes) -> None:
         """Record a write, before it begins."""
@@ -130,7 +144,11 @@ class Attempt:
     def reading(self) -> float:
         """Record a read; return its time-out. The proxy's response to CONNECT belongs to making the connection."""
         self.request_started = self.response_asked = not self.tunnelling
-        return self.timeout.connect if self.tunnelling else self.timeout.read
+        if self.tunnelling:
+            return self.timeout.connect
+        left = self._step.deadline - time.monotonic()
+        # What reading the response takes should leave time to look for the file, but half of the time is its own.
+        return min(self.timeout.read, max(left - self._step.reserve, left / 2))
 
     def received(self, data: bytes) -> bytes:
         """Take in what was read, and hand it on."""
@@ -166,13 +184,15 @@ class Attempt:
         parts = flat.decode("latin-1").split("\0")
         truncated = self._broken or len(self._body) > KEPT_BODY
         headers = Headers(zip(parts[::2], parts[1::2], strict=False))  # without headers: one empty part
-        return Answer(self._status, headers, bytes(self._body), truncated, self._credentials)
+        body, self._body = bytes(self._body), bytearray()  # an error may keep the send, and that this
+        return Answer(self._status, headers, body, truncated, self._credentials)
 
     def _failure_of(self, error: Exception) -> Failure:
         chain = list(_chain(error))
         timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
         # Many of them have no text; the one they were made from often has. Of a timeout the class says it all.
-        said = "" if timed_out else next((str(link) for link in chain if str(link)), "")
+        quiet = timed_out or (self._step.is_private and self.request_started)  # h11 quotes what it cannot read
+        said = "" if quiet else next((str(link) for link in chain if str(link)), "")
         kind = type(error).__name__
         text = printable(self._credentials.redact(f"{kind}: {said}" if said else kind))
         if not self.may_have_started:
@@ -186,7 +206,7 @@ class Attempt:
             return Failure(ConnectionFailedError._because(reason, advice=advice, retryable=False), final=True)
         lost: DeliveryUnknownError
         if timed_out:
-            bound = "the total time" if time.monotonic() >= self.deadline else "the time of one read or write"
+            bound = "the total time" if time.monotonic() >= self._step.deadline else "the time of one read or write"
             lost = ResponseTimeoutError._because(f"No complete response came within {bound} ({text}).")
         else:
             if "certificate required" in said.lower().replace("_", " "):

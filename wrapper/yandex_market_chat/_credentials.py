@@ -11,7 +11,7 @@ import httpx
 from ._options import refuse
 
 API_KEY_VARIABLE = "YANDEX_MARKET_API_KEY"
-_AROUND = "\ufeff \t\r\n\xa0"
+_AROUND = "\ufeff\u200b\xa0 \t\r\n"
 """What editors, shells and web pages leave around a key: a byte order mark, blanks, line breaks."""
 # A shorter one (a proxy's password can be anything) would stand in texts by chance.
 SHORTEST_SECRET = 6
@@ -23,7 +23,7 @@ class Credentials:
     Not a dataclass, and slotted: `repr`, `vars`, a debugger's list of locals and pickle show nothing of it.
     """
 
-    __slots__ = ("_encoded", "_name", "_secrets", "headers")
+    __slots__ = ("_name", "_secrets", "headers")
 
     def __init__(
         self, api_key: str | None, oauth_token: str | None, proxy: str | None, others: Mapping[str, str]
@@ -50,22 +50,19 @@ class Credentials:
         elif via.username:  # a token in the place of the user
             secrets += [unquote(via.username), via.username]
         secrets += [secret.replace("/", "\\/") for secret in secrets]  # as some write it in JSON
-        self._secrets = tuple(secret for secret in secrets if len(secret) >= SHORTEST_SECRET)
-        self._encoded = tuple(secret.encode() for secret in self._secrets)
+        self._secrets = tuple(secret.encode() for secret in secrets if len(secret) >= SHORTEST_SECRET)
 
     def redact(self, text: AnyStr) -> AnyStr:
         """Return what came from elsewhere without the secrets: a server or proxy may echo what it was sent."""
-        if isinstance(text, bytes):
-            for encoded in self._encoded:
-                text = text.replace(encoded, b"[removed]")
-        else:
-            for secret in self._secrets:
-                text = text.replace(secret, "[removed]")
+        if isinstance(text, str):
+            return self.redact(text.encode(errors="surrogatepass")).decode(errors="surrogatepass")
+        for secret in self._secrets:
+            text = text.replace(secret, b"[removed]")
         return text
 
     def redact_end(self, content: bytes) -> bytes:
         """Do the same for a secret in the middle of which the content breaks off."""
-        for secret in self._encoded:
+        for secret in self._secrets:
             for length in range(len(secret) - 1, SHORTEST_SECRET - 1, -1):
                 if content.endswith(secret[:length]):
                     return content[:-length] + b"[removed]"

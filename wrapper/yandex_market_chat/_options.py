@@ -23,18 +23,9 @@ def _check_seconds(name: str, value: object, instead: str = "") -> None:
         refuse(f"{name} must be a number of seconds{instead}, more than 0 and at most {LONGEST_TIMEOUT}.")
 
 
-def check_count(name: str, value: object) -> int:
-    """Return a whole number from 1; refuse anything else."""
+def _check_count(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         refuse(f"{name} must be a whole number from 1.")
-    return value
-
-
-def check_flag(name: str, value: object) -> bool:
-    """Return True or False; refuse anything else: "no" is as true as "yes"."""
-    if not isinstance(value, bool):
-        refuse(f"{name} must be True or False.")
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +33,16 @@ class Timeout:
     """How long a send may take, in seconds.
 
     Args:
-        total: bounds everything: waiting for a place, every attempt, the pauses between them. None: no bound.
+        total: for everything: waiting for a slot, every attempt, the pauses between them. None: no limit.
         connect: for each step of making a connection (TCP, TLS, through a proxy).
-        write: until the system takes more of the request; a slow line is no broken one.
-        read: for each read, so also for the first byte of the answer.
+        write: until the system takes more of the request; a slow line does not count as a broken one.
+        read: for each read, so also for the first byte of the response.
 
-    What it cannot bound, in `ChatClient`: name resolution, the caller's own blocking `read()`, and TLS through an
-    https:// proxy, where each read has its own bound only.
+    With `ChatClient` it cannot limit name resolution, your own blocking `read()`, and TLS through an https:// proxy,
+    where each read has its own limit only.
 
     Raises:
-        InvalidRequestError: a value is not more than 0, or more than a million seconds.
+        InvalidRequestError: a value is not a number, not more than 0, or more than a million seconds.
     """
 
     total: float | None = 120.0
@@ -62,7 +53,7 @@ class Timeout:
     def __post_init__(self) -> None:
         for name in ("total", "connect", "write", "read"):
             if name != "total" or self.total is not None:
-                _check_seconds(f"Timeout.{name}", getattr(self, name))
+                _check_seconds(f"The {name} timeout", getattr(self, name))
 
     def but(self, other: Timeout | float | None) -> Timeout:
         """Return the timeout that one call asked for: all of it, its total alone, or (None) no change."""
@@ -74,13 +65,13 @@ class Timeout:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """What is repeated without asking.
+    """What a send repeats by itself.
 
     Args:
-        attempts: requests per send at most, the first one included (from 1). Only what provably did not reach the chat
-            is repeated: connections that could not be made, and 420.
-        resend_unknown: also repeat when nobody can know whether the file arrived (connection lost, no answer, 5xx). The
-            buyer may then get the file more than once: the API has no idempotency key.
+        attempts: the most requests per send, including the first one (from 1). Only what provably did not reach the
+            chat is repeated: connections that could not be made, and 420.
+        resend_unknown: also repeat when nobody can know whether the file arrived (connection lost, no response, 3xx,
+            5xx). The buyer may then receive the file more than once: the API has no idempotency key.
 
     Raises:
         InvalidRequestError: `attempts` is not a whole number from 1, or `resend_unknown` not True or False.
@@ -90,8 +81,9 @@ class RetryPolicy:
     resend_unknown: bool = False
 
     def __post_init__(self) -> None:
-        check_count("RetryPolicy.attempts", self.attempts)
-        check_flag("RetryPolicy.resend_unknown", self.resend_unknown)
+        _check_count("RetryPolicy.attempts", self.attempts)
+        if not isinstance(self.resend_unknown, bool):  # "no" is as true as "yes"
+            refuse("RetryPolicy.resend_unknown must be True or False.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +98,15 @@ class Options:
     max_file_size: int
     max_parallel: int
     integration: str | None
+    confirm_unknown: float
 
     def __post_init__(self) -> None:
         if not isinstance(self.retry, RetryPolicy):
             refuse(f"retry must be a RetryPolicy, not {type(self.retry).__name__}.")
-        check_count("max_file_size", self.max_file_size)
-        check_count("max_parallel", self.max_parallel)
+        _check_count("max_file_size", self.max_file_size)
+        _check_count("max_parallel", self.max_parallel)
+        if self.confirm_unknown != 0 or isinstance(self.confirm_unknown, bool):
+            _check_seconds("confirm_unknown", self.confirm_unknown, " (0: never)")
         named = self.integration
         # It stands in a header.
         if named is not None and not (isinstance(named, str) and len(named) <= 100 and _INTEGRATION.fullmatch(named)):

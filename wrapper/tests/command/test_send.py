@@ -81,7 +81,7 @@ def test_a_dry_run_shows_what_would_go_and_sends_nothing(send: Send, server: Moc
     checksum = hashlib.sha256(b"%PDF-1.7").hexdigest()
     assert told == {
         "outcome": "dry run", "status": 0, "business_id": 1, "chat_id": 2, "name": "счёт.pdf",
-        "content_type": "application/pdf", "size": 8, "sha256": checksum,
+        "content_type": "application/pdf", "size": 8, "sha256": checksum, "base_url": server.base_url,
     }  # fmt: skip
     shown = send("-", "--name", "счёт.pdf", "--dry-run", stdin=b"%PDF-1.7")
     assert checksum in shown.out
@@ -108,7 +108,7 @@ def test_statuses(send: Send, server: MockServer, file: Path) -> None:
     assert (spent["error"], spent["outcome"]) == ("QuotaExceededError", "not sent")
     assert (spent["status"], spent["retryable"]) == (3, True)
     assert spent["resets_at"]
-    assert spent["message"].endswith("Send it again after 2026-01-01 13:00:00 UTC.")
+    assert spent["message"].endswith("Try again after 2026-01-01 13:00:00 UTC.")
     nobody = send(file, "--json", "--base-url", "http://127.0.0.1:1", "--timeout", "4").told
     assert (nobody["error"], nobody["status"]) == ("ConnectionFailedError", 3)
 
@@ -130,7 +130,7 @@ def test_statuses(send: Send, server: MockServer, file: Path) -> None:
         (["file", "--api-key-file", "file"], "printable ASCII"),
         (["file", "--api-key-file", "empty"], "is empty"),
         (["file", "--api-key-file", "lines"], "more than one line"),
-        (["file", "--api-key-file", "utf-16"], "--api-key-file 'utf-16' is in UTF-16"),
+        (["file", "--api-key-file", "utf-16"], "--api-key-file 'utf-16' is UTF-16"),
         ([], "FILE"),
     ],
 )
