@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import socket
+import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,8 +39,14 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[MockServer]:
-    with MockServer() as running:
+def api_keys() -> list[str] | None:
+    """The keys that the server takes; None: one that it makes itself."""
+    return None
+
+
+@pytest.fixture
+def server(api_keys: list[str] | None) -> Iterator[MockServer]:
+    with MockServer(api_keys=api_keys) as running:
         yield running
 
 
@@ -121,3 +132,46 @@ def connect(mode: str, server: MockServer) -> Iterator[Callable[..., Chat]]:
 def chat(connect: Callable[..., Chat]) -> Chat:
     """A client of the server."""
     return connect()
+
+
+Handler = Callable[[socket.socket], None]
+
+
+@pytest.fixture
+def raw() -> Iterator[Callable[[Handler], str]]:
+    """Make a server of raw sockets, and return its address."""
+    listeners: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    def serve(listener: socket.socket, handler: Handler) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(10)
+                with suppress(OSError):
+                    handler(connection)
+
+    def make(handler: Handler) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+        threads.append(threading.Thread(target=serve, args=(listener, handler)))
+        threads[-1].start()
+        return "http://{}:{}".format(*listener.getsockname())
+
+    yield make
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.fixture
+def untidy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test leaves to the collector is not ours to close: nobody is told of it."""
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    yield
+    gc.collect()

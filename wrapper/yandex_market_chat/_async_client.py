@@ -110,6 +110,9 @@ class AsyncChatClient(BaseClient):
                     outcome = await self._attempt(send, step, content)
                     slots.release(send.business_id, slot)
             return step
+        except Exception as error:
+            send.clean(error)
+            raise
         finally:
             content = b""  # a frame lives as long as an error that somebody keeps
             slots.release(send.business_id, slot)

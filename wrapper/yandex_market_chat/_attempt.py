@@ -52,6 +52,8 @@ class Attempt:
     """Whether a byte of the request may have been written. A request to a proxy for a tunnel is none."""
     tunnelling = False
     """Whether what was written last was such a CONNECT."""
+    response_asked = False
+    """Whether a response to the request was read, or was to be read."""
     write_failed = False
     """Whether not all of the request could be written. httpcore goes on to read a response."""
     tunnel_response = b""
@@ -83,22 +85,34 @@ class Attempt:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
-        if not isinstance(error, Exception):
-            return False
-        links = list(_chain(error))
         if not isinstance(error, _TRANSPORT_ERRORS):
-            error = self._cleaned(error)
-        else:
-            # A foreign error becomes a value here, class and text: its frames, and those of its causes, hold the key.
-            self._broken = True
-            # For a 2xx the body decides, for any other status the status line does, whatever became of the body.
-            if not self._status or 200 <= self._status < 300:
-                self._failure = self._failure_of(error)
-        for link in links:  # from 3.12 on a frame of contextlib keeps the error, and its frames keep the file
-            link.__traceback__ = None
-        if not self._broken:
-            raise error.with_traceback(None) from None
+            return False
+        # A foreign error becomes a value here, class and text: its frames, and those of its causes, hold the key.
+        self._broken = True
+        # For a 2xx the body decides, for any other status the status line does, whatever became of the body.
+        if not self._status or 200 <= self._status < 300:
+            self._failure = self._failure_of(error)
+        _strip(error)
         return True
+
+    def clean(self, error: Exception) -> None:
+        """Note where a defect, of ours or of a dependency, was raised. If it shows a secret, raise one that does not."""
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        _strip(error)
+        text, clean = str(error), error
+        if isinstance(error, AttributeError):
+            error.obj = None  # it may be what holds the key
+        # What it carries, a request for example, shows more than its text; and the text may be a buyer's words.
+        private = self._step.is_private
+        if private or vars(error) or any(self._credentials.redact(shown) != shown for shown in (text, repr(error))):
+            clean = RuntimeError(type(error).__name__ + ("" if private else f": {self._credentials.redact(text)}"))
+        if place is not None:
+            file = PurePath(place.tb_frame.f_code.co_filename)
+            clean.add_note(f"raised at {file.parent.name}/{file.name}:{place.tb_lineno}")
+        if clean is not error:
+            raise clean from None
 
     # What the network tells.
 
@@ -122,12 +136,14 @@ class Attempt:
     def writing(self, data: bytes) -> None:
         """Record a write, before it begins."""
         if data:  # httpcore tells the end of a message by a write of nothing
+            if self.response_asked:  # a dependency that repeats by itself would send a second copy
+                raise ConnectionError("an attempt sends one request, and a second one was about to be written")
             self.tunnelling = not self.request_started and data.startswith(b"CONNECT ")
             self.request_started = not self.tunnelling
 
     def reading(self) -> float:
         """Record a read; return its time-out. The proxy's response to CONNECT belongs to making the connection."""
-        self.request_started = not self.tunnelling
+        self.request_started = self.response_asked = not self.tunnelling
         if self.tunnelling:
             return self.timeout.connect
         left = self._step.deadline - time.monotonic()
@@ -199,20 +215,10 @@ class Attempt:
         # Without a record of ours nobody knows what a repeat would do, not even by choice.
         return Failure(lost, final=not self.connect_asked)
 
-    def _cleaned(self, error: Exception) -> Exception:
-        """Return a defect, of ours or of a dependency, with the place it comes from and without the secrets."""
-        place = error.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
-        text = str(error)
-        if any(self._credentials.redact(shown) != shown for shown in (text, repr(error), repr(vars(error)))):
-            error = RuntimeError(f"{type(error).__name__}: {self._credentials.redact(text)}")
-        if isinstance(error, AttributeError):
-            error.obj = None  # it may be what holds the key
-        if place is not None:
-            file = PurePath(place.tb_frame.f_code.co_filename)
-            error.add_note(f"raised at {file.parent.name}/{file.name}:{place.tb_lineno}")
-        return error
+
+def _strip(error: BaseException) -> None:
+    for link in list(_chain(error)):  # from 3.12 on a frame of contextlib keeps the error, and its frames keep the file
+        link.__traceback__ = None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -170,6 +170,9 @@ class ChatClient(BaseClient):
                     outcome = self._attempt(send, step, content)
                     slots.release(send.business_id, slot)
             return step
+        except Exception as error:
+            send.clean(error)
+            raise
         finally:
             content = b""  # a frame lives as long as an error that somebody keeps
             slots.release(send.business_id, slot)

@@ -134,6 +134,11 @@ class Send:
         else:
             log_safely(logging.INFO, "%s: %s [%s]", undone, type(error).__name__, what, extra=extra)
 
+    def clean(self, error: Exception) -> None:
+        """Take the secrets out of a defect."""
+        if self.attempt is not None and not isinstance(error, ChatError):
+            self.attempt.clean(error)
+
     def _complete(self, error: ChatError) -> None:
         """Tell an error, and the later one that it may hold, which send it belongs to; once."""
         if "elapsed" not in vars(error):
