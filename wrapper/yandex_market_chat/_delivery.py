@@ -167,7 +167,7 @@ def _sent(send: Send, quota: Quota | None, trace_id: str | None = None, message_
     return SentFile(
         **send.facts(),
         content_type=send.content_type,
-        unknown_attempts=send.unknown_attempts,
+        unknown_attempts=send.unknown_attempts - (message_id is not None),
         trace_id=trace_id,
         quota=quota,
         confirmed_by="response" if message_id is None else "history",
