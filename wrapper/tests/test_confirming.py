@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -150,17 +151,13 @@ def test_a_500_is_repeated(connect: Callable[..., Chat], server: MockServer) -> 
     assert reads(server) == 4
 
 
-@pytest.mark.parametrize(
-    "step", [Answer(200), Answer(400), Answer(401), Answer(403), Answer(404), Answer(413, off_contract=True)]
-)
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 413])
 def test_without_an_unknown_outcome_nothing_is_read(
-    connect: Callable[..., Chat], server: MockServer, step: Answer
+    connect: Callable[..., Chat], server: MockServer, status: int
 ) -> None:
-    server.script(step)
-    try:
+    server.script(Answer(status, off_contract=True))
+    with nullcontext() if status == 200 else pytest.raises(NotSentError):
         connect(confirm_unknown=20.0).send(b"abc")
-    except ChatError as error:
-        assert isinstance(error, NotSentError)
     assert (sends(server), reads(server)) == (1, 0)
 
 
