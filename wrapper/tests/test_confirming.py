@@ -361,6 +361,17 @@ def test_a_repeat_that_market_confirms_is_confirmed_by_the_response() -> None:
     assert (sent.confirmed_by, sent.message_id, sent.attempts, sent.unknown_attempts) == ("response", None, 3, 1)
 
 
+def test_how_many_may_have_arrived_is_known_later_too(connect: Callable[..., Chat], server: MockServer) -> None:
+    chat = connect(retry=AGAIN)
+    server.script(Answer(500, taken=True), Answer(420, example="parallel"), Answer(500, taken=True))
+    with pytest.raises(ServerError) as caught:
+        chat.send(b"abc")
+    assert (caught.value.attempts, caught.value.unknown_attempts) == (3, 2)
+    found = chat.confirm(pickle.loads(pickle.dumps(caught.value)))
+    assert found is not None
+    assert (found.attempts, found.unknown_attempts) == (3, 1)
+
+
 def test_no_copy_for_real(connect: Callable[..., Chat], server: MockServer) -> None:
     server.script(Answer(500, taken=True), Answer(500, taken=True))
     sent = connect(confirm_unknown=SOON, retry=AGAIN).send(b"abc")

@@ -171,7 +171,7 @@ class BaseClient:
             refuse("error.since must be the moment when the attempt began, with its time zone.")
         self._begin(send, typing.cast(int, error.business_id), timeout, chat_id=error.chat_id)
         send.name, send.size, send.content_type = error.name, error.size, error.content_type
-        send.order_id, send.attempts, send.unknown_attempts = error.order_id, error.attempts, 1
+        send.order_id, send.attempts, send.unknown_attempts = error.order_id, error.attempts, error.unknown_attempts
         return error
 
     def _new_attempt(self, send: Send, step: MakeRequest, content: bytes) -> "tuple[Attempt, httpx.Request]":
