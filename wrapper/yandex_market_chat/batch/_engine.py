@@ -267,7 +267,7 @@ class _Run:
         if business in self._has_access:
             await self._book_held(business)
         elif held:
-            pace.give_up(f"all of {len(held)} sends were refused" if len(held) > 1 else "it was refused", held[-1][2])
+            pace.give_up(f"{len(held)} of its sends were refused and none was taken", held[-1][2])
 
     async def _send_in_turn(self, item: Item, pace: Pace, marks: tuple[int, int], items: deque[Item]) -> None:
         """Send an item; put it back if it was only not its time."""
@@ -287,6 +287,7 @@ class _Run:
             shown.learn(self._door.quotas.of(key), self._door.quotas.left(key, now)[1])
             if self._reach.ended(marks[1], outcome, now):
                 self._wake()
+            self.progress.trouble = self._reach.trouble
             self._news[item.business_id].set()
         self._tell()
 
