@@ -31,8 +31,8 @@ from yandex_market_chat import (
 )
 from yandex_market_chat.testing import Answer, Fault, MockServer
 
-AT_ONCE = 400
-BUSINESSES = 100
+AT_ONCE = 150
+BUSINESSES = 500
 LONGEST = 400.0
 """Seconds after which it is given up."""
 LATEST = 5.0
