@@ -103,8 +103,8 @@ def test_a_send_that_is_cancelled_at_any_turn_of_the_loop_leaves_no_connection(s
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.gather(task, other, return_exceptions=True)
-            assert open_to(server) == 0
         await client.aclose()
+        assert open_to(server) == 0
 
     with uncollected():
         asyncio.run(main())

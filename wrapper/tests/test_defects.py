@@ -63,7 +63,7 @@ DEFECTS: dict[str, Callable[[], BaseException]] = {
 CALLBACKS = {"connection_made", "data_received", "eof_received", "connection_lost", "pause_writing", "resume_writing"}
 # Among what an attempt is made of these are never missing.
 PARTS = {
-    *("send_file_request", "handle_request", "connect_tcp", "write", "read", "answered", "outcome"),
+    *("_get_kwargs", "handle_request", "connect_tcp", "write", "read", "answered", "outcome"),
     *("read_quota", "is_sent", "_sent"),
 }
 

@@ -96,7 +96,7 @@ class Attempt:
         return True
 
     def clean(self, error: Exception) -> None:
-        """Note where a defect, of ours or of a dependency, was raised. If it shows a secret, raise one that does not."""
+        """Note where a defect, of ours or a dependency, was raised. If it shows a secret, raise one that does not."""
         place = error.__traceback__
         while place is not None and place.tb_next is not None:
             place = place.tb_next

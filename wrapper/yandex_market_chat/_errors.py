@@ -255,7 +255,7 @@ class QuotaExceededError(RateLimitError):
     resets_at: datetime | None = None
     """When the quota is renewed, in UTC, according to Market."""
     operation: str | None = None
-    """Whose quota it is, by its name in the API documentation: "sendFileToChat" or "createChat"."""
+    """Whose quota it is, by its name in the API documentation: "sendFileToChat", "createChat" or "getChatHistory"."""
 
     _advice = "Try again when the quota has been renewed."
 
