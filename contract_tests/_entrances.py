@@ -139,7 +139,9 @@ class WrapperEntrance(Entrance):
 
     def open(self, server: MockServer, loop: asyncio.Runner, **options: Any) -> None:
         self._loop = loop
+        # What arrived is compared with what one call asks for: no history is read after it.
         defaults = {"base_url": server.base_url, "timeout": Timeout(_PATIENCE), "retry": RetryPolicy(attempts=1)}
+        defaults["confirm_unknown"] = 0
         if "oauth_token" not in options:
             defaults["api_key"] = server.api_key
         self._client: Any = (ChatClient if self.mode == "sync" else AsyncChatClient)(**(defaults | options))

@@ -54,6 +54,9 @@ HOW: dict[str, Provoke] = {
     "FileTooLargeError": lambda server: {"file": bytes(5 * 1024 * 1024 + 1)},
     "ConnectionFailedError": lambda server: {"base_url": "http://127.0.0.1:1"},
     "WaitTimeoutError": lambda server: {"timeout": 1e-9},
+    "ChatNotOpenedError": lambda server: (
+        server.script_on("createChat", *[Answer(500)] * 2) or {"order_id": 7, "chat_id": None}
+    ),
     "BadRequestError": answer(400),
     "AuthenticationError": answer(401),
     "AccessDeniedError": answer(403),
@@ -81,8 +84,8 @@ def test_the_table_names_every_outcome() -> None:
 def test_an_outcome_is_as_the_table_says(mode: str, server: MockServer, name: str) -> None:
     _, fate, repeated = ROWS[name]
     given = {"base_url": server.base_url, "file": b"x"} | HOW[name](server)
-    policy = RetryPolicy(attempts=2)
-    with Chat(mode, api_key=server.api_key, base_url=given.pop("base_url"), retry=policy) as chat:
+    arguments: dict[str, Any] = {"retry": RetryPolicy(attempts=2), "confirm_unknown": 0}
+    with Chat(mode, api_key=server.api_key, base_url=given.pop("base_url"), **arguments) as chat:
         if fate == "sent":
             assert isinstance(chat.send(**given), SentFile)
             return
@@ -97,5 +100,7 @@ def test_an_outcome_is_as_the_table_says(mode: str, server: MockServer, name: st
         expected = 2 if repeated.startswith("yes") and name != "QuotaExceededError" else 1
         assert error.attempts == expected
     else:
-        assert repeated == "no"
-        assert not server.requests
+        # For a chat that is not opened, no request carries a file.
+        opening = ["createChat"] * 2 if name == "ChatNotOpenedError" else []
+        assert (repeated == "no") == (not opening)
+        assert [request.operation for request in server.requests] == opening

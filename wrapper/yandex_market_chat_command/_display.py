@@ -60,6 +60,7 @@ class _Lines:
         self._rate: _Rate | None = None
         self._next = self._look = 0.0
         self._pausing: set[int] = set()
+        self._trouble: str | None = None
 
     def on_progress(self, progress: BatchProgress) -> None:
         """Write a line if it is time for one."""
@@ -78,6 +79,11 @@ class _Lines:
             say("; ".join(filter(None, (_summary(progress), str(self._rate)))))
 
     def _say_pauses(self, progress: BatchProgress) -> None:
+        if progress.trouble != self._trouble:
+            self._trouble = progress.trouble
+            say(f"Trying again: {progress.trouble}" if progress.trouble else "There is a connection again.")
+        if progress.trouble:
+            return
         begun = []
         for business in progress.businesses.values():
             if business.paused_until is None:
@@ -117,7 +123,8 @@ def _live() -> Iterator[OnProgress]:
             table.add_row(f"business {business.business_id}", *told)
         more = len(at_work) - MOST_BUSINESSES
         rest = [Text(f"and {more} businesses more")] if more > 0 else []
-        return Group(head, Text(_summary(progress)), table, *rest)
+        trouble = [Text(f"Trying again: {progress.trouble}")] if progress.trouble else []
+        return Group(head, Text(_summary(progress)), *trouble, table, *rest)
 
     live = Live(console=Console(stderr=True), get_renderable=render, transient=True, refresh_per_second=4)
     with suppress(OSError):

@@ -258,6 +258,17 @@ def test_a_fault_of_the_run(cli: Cli, server: MockServer, write: Callable[..., N
     assert cli(*BATCH, "--json").told["sent"] == 50
 
 
+def test_no_connection(cli: Cli, server: MockServer, write: Callable[..., None]) -> None:
+    write(1)
+    away = cli(*BATCH, "--timeout", "2", YANDEX_MARKET_BASE_URL="http://127.0.0.1:1")
+    assert (away.status, away.out) == (5, "0 of 1 sent, 0 not sent, 0 unknown, 1 left.\n")
+    said = away.err.splitlines()
+    assert said[1].startswith("Trying again: No connection to 127.0.0.1:1 was made")
+    assert said[2].startswith("Stopped before the end: No connection to 127.0.0.1:1 was made")
+    assert len(said) == 3
+    assert cli(*BATCH).status == 0
+
+
 def test_a_sent_file_by_another_path(cli: Cli, server: MockServer, write: Callable[..., None]) -> None:
     write(1)
     cli(*BATCH)

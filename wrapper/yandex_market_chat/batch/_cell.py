@@ -28,6 +28,8 @@ def guarded(value: object) -> object:
 
 def plain(cell: str) -> str:
     """Return what `guarded` was given."""
+    if cell[:1] not in ("=", "'"):
+        return cell
     if text := _TEXT.fullmatch(cell):
         return text[1].replace('""', '"')
     return cell[1:] if _GUARDED.match(cell) else cell

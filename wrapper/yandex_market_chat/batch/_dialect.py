@@ -82,7 +82,7 @@ def column_of(cell: str) -> str:
 
 def is_blank(cell: str) -> bool:
     """Whether nothing is to be seen in a cell."""
-    return not _INVISIBLE.sub("", cell)
+    return not cell or (not "!" <= cell[0] <= "~" and not _INVISIBLE.sub("", cell))
 
 
 def stripped(cell: str) -> str:

@@ -17,6 +17,7 @@ from .. import _errors as errors
 from .._async_client import AsyncChatClient, BatchDoor
 from .._file import _read_path
 from .._send import logger
+from .._steps import SEND_FILE
 from ._journal import NOT_SENT, PENDING, SENDING, SENT, UNKNOWN, Change, Item, Journal
 from ._lookup import find
 from ._outcome import FileChangedError, Outcome, change_of, is_doubtful, is_of_the_run, shows_access
@@ -266,7 +267,7 @@ class _Run:
         if business in self._has_access:
             await self._book_held(business)
         elif held:
-            pace.give_up(f"all of {len(held)} sends were refused" if len(held) > 1 else "it was refused", held[-1][2])
+            pace.give_up(f"{len(held)} of its sends were refused and none was taken", held[-1][2])
 
     async def _send_in_turn(self, item: Item, pace: Pace, marks: tuple[int, int], items: deque[Item]) -> None:
         """Send an item; put it back if it was only not its time."""
@@ -282,9 +283,11 @@ class _Run:
             self._room.give_back(item.size)
             shown = self.progress.businesses[item.business_id]
             shown.in_flight -= 1
-            shown.learn(self._door.quotas.of(item.business_id), self._door.quotas.left(item.business_id, now)[1])
+            key = (SEND_FILE, item.business_id)
+            shown.learn(self._door.quotas.of(key), self._door.quotas.left(key, now)[1])
             if self._reach.ended(marks[1], outcome, now):
                 self._wake()
+            self.progress.trouble = self._reach.trouble
             self._news[item.business_id].set()
         self._tell()
 

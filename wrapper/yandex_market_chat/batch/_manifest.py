@@ -24,6 +24,8 @@ LONGEST_CELL = 4096
 _ID = re.compile("[0-9]{1,19}")
 # 123,0 and 1,23457E+18; or in groups of three.
 _FORMATTED = re.compile("[0-9]+[.,][0-9]*([eE][+]?[0-9]+)?|[0-9]+[eE][+]?[0-9]+|[0-9]{1,3}([ \xa0\u202f',][0-9]{3})+")
+# The usual one, which has nothing to be taken out.
+_RELATIVE = re.compile(r"[^./\\:][^/\\:]*(/[^./\\][^/\\:]*)*")
 # Control characters; and lone surrogates, which JSON may hold.
 _UNWANTED = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -74,6 +76,8 @@ def read_lines(content: bytes, folder: Path, report: Report) -> Iterator[Line]:
 
 
 def _spelled(file: str, folder: Path) -> str:
+    if _RELATIVE.fullmatch(file):
+        return file
     path = PurePath(file)  # without "." and doubled slashes; what ".." means is up to the links on the way
     return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 

@@ -179,25 +179,31 @@ def _recognise(db: sqlite3.Connection, states: Sequence[str]) -> list[int]:
     send it again. Only where line and row both have keys of their own, both are meant. Returns the lines whose row is
     not to be sent.
     """
+    if not db.execute("SELECT 1 FROM known WHERE id IS NULL LIMIT 1").fetchone():
+        return []
     db.execute("CREATE INDEX known_content ON known (business_id, chat_id, content)")
     best = "ORDER BY state = 'sent' DESC, state = 'unknown' DESC, state = 'not sent' DESC, id"
     db.execute(
+        """
+        CREATE TEMP TABLE fresh AS
+        SELECT *, row_number() OVER (PARTITION BY business_id, chat_id, content ORDER BY line) AS place
+        FROM (SELECT min(line) AS line, key, business_id, chat_id, content FROM known
+            WHERE id IS NULL GROUP BY key HAVING sum(keyed))"""
+    )
+    db.execute("CREATE INDEX fresh_content ON fresh (business_id, chat_id, content, place)")
+    db.execute(
         f"""
         CREATE TEMP TABLE met AS
-        SELECT fresh.line, fresh.key, item.id FROM (
-            SELECT *, row_number() OVER (PARTITION BY business_id, chat_id, content ORDER BY line) AS place
-            FROM (SELECT min(line) AS line, key, business_id, chat_id, content FROM known
-                WHERE id IS NULL GROUP BY key HAVING sum(keyed))) AS fresh
-        JOIN (
+        SELECT fresh.line, fresh.key, mine.id FROM (
             SELECT *, row_number() OVER (PARTITION BY business_id, chat_id, sha256 {best}) AS place
-            FROM item WHERE NOT keyed) AS item
-        ON (fresh.business_id, fresh.chat_id, fresh.content, fresh.place)
-            = (item.business_id, item.chat_id, item.sha256, item.place)
+            FROM item WHERE NOT keyed) AS mine
+        CROSS JOIN fresh ON fresh.business_id = mine.business_id AND fresh.chat_id = mine.chat_id
+            AND fresh.content = mine.sha256 AND fresh.place = mine.place
         UNION ALL
         SELECT * FROM (
             SELECT fresh.line, fresh.key, (
-                SELECT id FROM item WHERE (item.business_id, item.chat_id, item.sha256)
-                    = (fresh.business_id, fresh.chat_id, fresh.content) {best} LIMIT 1) AS id
+                SELECT id FROM item WHERE item.business_id = fresh.business_id AND item.chat_id = fresh.chat_id
+                    AND item.sha256 = fresh.content {best} LIMIT 1) AS id
             FROM (SELECT min(line) AS line, key, business_id, chat_id, content FROM known
                 GROUP BY business_id, chat_id, content HAVING count(id) = 0 AND NOT sum(keyed)) AS fresh)
         WHERE id IS NOT NULL"""  # noqa: S608

@@ -24,6 +24,8 @@ class Reach:
     def __init__(self, due: int) -> None:
         self.over = ""
         """Why nothing more is sent."""
+        self.trouble: str | None = None
+        """Why everything waits."""
         self._in_flight = 0
         self._responded = False
         self._resume = 0.0
@@ -44,6 +46,8 @@ class Reach:
     def ended(self, mark: int, outcome: object, now: float) -> bool:
         """Note what a send ended with; return whether that matters to those that wait."""
         waited, self._in_flight = not self._responded, self._in_flight - 1
+        if isinstance(outcome, SentFile | errors.ChatError):
+            self.trouble = str(outcome) if isinstance(outcome, errors.ConnectionFailedError) else None
         if isinstance(outcome, errors.ConnectionFailedError):
             if mark == self._unreached:  # those in flight together count once
                 self._unreached += 1

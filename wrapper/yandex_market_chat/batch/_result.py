@@ -89,6 +89,8 @@ class BatchProgress:
     """How many of these have ended, however they did."""
     businesses: dict[int, BusinessProgress] = field(default_factory=dict)
     """By business id, in order of the manifest; those that this run sends something for."""
+    trouble: str | None = None
+    """Why all of them pause: there is no connection. A sentence; None: they do not."""
     _began: float = field(default_factory=time.monotonic)
 
     def to_go(self) -> timedelta | None:

@@ -48,7 +48,7 @@ class MarketChat(MockServer):
         """Let the clients ask again: they measure on a clock of their own, which no test can move."""
         for name in ("client", "async_client"):
             if name in vars(self):
-                vars(self)[name]._quotas.forget()
+                vars(self)[name]._rules.quotas.forget()
 
     def stop(self) -> None:
         """End the server and the client."""
