@@ -29,14 +29,15 @@ from ._contract import Operation
 
 
 class Method(NamedTuple):
-    """A method of the wrapper's clients, and which of its arguments is which field of the operation."""
+    """A method of the wrapper's clients: which argument is which field of the operation; what it decides itself."""
 
     name: str
     arguments: Mapping[str, str]
+    decided: Mapping[str, str]  # fields that are no argument, and why
 
 
 #: Which method of the wrapper's clients serves which operation.
-WRAPPER_METHODS = {"sendFileToChat": Method("send_file", {"businessId": "business_id", "chatId": "chat_id"})}
+WRAPPER_METHODS = {"sendFileToChat": Method("send_file", {"businessId": "business_id", "chatId": "chat_id"}, {})}
 #: The operations that no method serves, and why.
 WITHOUT_METHOD = {
     "createChat": "described and generated; open_chat is to come",
@@ -154,13 +155,17 @@ class WrapperEntrance(Entrance):
     def expressible(self, call: Call) -> str | None:
         if call.extra:
             return "the wrapper sends the one part and nothing beside it"
-        if not {field.name for field, _ in call.given()} <= WRAPPER_METHODS[call.operation.id].arguments.keys():
+        arguments = WRAPPER_METHODS[call.operation.id].arguments
+        decided = [(field, value) for field, value in call.given() if field.name not in arguments]
+        if any(not field.required or value != field.kind.usual for field, value in decided):
             return "what the method has no argument for"
         return None
 
     def _send(self, call: Call) -> Any:
         method = WRAPPER_METHODS[call.operation.id]
-        arguments = {method.arguments[field.name]: value for field, value in call.given()}
+        arguments = {
+            method.arguments[field.name]: value for field, value in call.given() if field.name in method.arguments
+        }
         if call.operation.body == "form":
             arguments |= {"name": call.name, "content_type": call.content_type}
             if call.content is not None:

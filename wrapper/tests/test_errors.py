@@ -81,6 +81,7 @@ FILLED = {
     "size": 3,
     "order_id": 7,
     "since": NOW,
+    "unknown_attempts": 2,
     "history_read_at": NOW,
     "content_type": "a/b",
     "operation": "createChat",

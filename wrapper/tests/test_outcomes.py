@@ -214,7 +214,7 @@ def test_the_history_settles_it_as_documented(way: list[str], history: list[str]
     if outcome == "sent":
         assert isinstance(ended, SentFile)
         assert (ended.confirmed_by, ended.message_id) == ("history", 3000 + len(market.posted))
-        assert (ended.attempts, ended.unknown_attempts, ended.trace_id, ended.name) == (1, 1, None, NAME)
+        assert (ended.attempts, ended.unknown_attempts, ended.trace_id, ended.name) == (1, 0, None, NAME)
     else:
         assert type(ended) is kind
         assert ended.since == DATE

@@ -184,8 +184,7 @@ class Attempt:
         parts = flat.decode("latin-1").split("\0")
         truncated = self._broken or len(self._body) > KEPT_BODY
         headers = Headers(zip(parts[::2], parts[1::2], strict=False))  # without headers: one empty part
-        body, self._body = bytes(self._body), bytearray()  # an error may keep the send, and that this
-        return Answer(self._status, headers, body, truncated, self._credentials)
+        return Answer(self._status, headers, bytes(self._body), truncated, self._credentials)
 
     def _failure_of(self, error: Exception) -> Failure:
         chain = list(_chain(error))

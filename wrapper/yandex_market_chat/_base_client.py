@@ -163,13 +163,15 @@ class BaseClient:
         return found
 
     def _begin_confirming(self, send: Send, error: object, timeout: Timeout | float | None) -> DeliveryUnknownError:
-        if not isinstance(error, DeliveryUnknownError) or not (error.chat_id and error.name and error.size):
+        if not isinstance(error, DeliveryUnknownError) or not (
+            error.chat_id and isinstance(error.name, str) and error.name and isinstance(error.size, int) and error.size
+        ):
             refuse("error must be a DeliveryUnknownError of send_file, with business_id, chat_id, name and size.")
-        if error.since is None or error.since.tzinfo is None:
+        if not isinstance(error.since, datetime) or error.since.tzinfo is None:
             refuse("error.since must be the moment when the attempt began, with its time zone.")
         self._begin(send, typing.cast(int, error.business_id), timeout, chat_id=error.chat_id)
         send.name, send.size, send.content_type = error.name, error.size, error.content_type
-        send.order_id, send.attempts, send.unknown_attempts = error.order_id, error.attempts, 1
+        send.order_id, send.attempts, send.unknown_attempts = error.order_id, error.attempts, error.unknown_attempts
         return error
 
     def _new_attempt(self, send: Send, step: MakeRequest, content: bytes) -> "tuple[Attempt, httpx.Request]":

@@ -76,9 +76,10 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps[SentFile]:
             rules.retry.resend_unknown if isinstance(last, errors.DeliveryUnknownError) else may_repeat(last, rules)
         )
         if final or send.attempts >= rules.retry.attempts or not repeats:
-            if unknown is None or last is unknown:
+            if unknown is None:
                 raise last
-            unknown.later = last
+            unknown.unknown_attempts = send.unknown_attempts
+            unknown.later = last if last is not unknown else None
             raise unknown
         resume = rules.clock() + pause_after(send.attempts, rules.jitter())
 
@@ -167,7 +168,7 @@ def _sent(send: Send, quota: Quota | None, trace_id: str | None = None, message_
     return SentFile(
         **send.facts(),
         content_type=send.content_type,
-        unknown_attempts=send.unknown_attempts,
+        unknown_attempts=send.unknown_attempts - (message_id is not None),
         trace_id=trace_id,
         quota=quota,
         confirmed_by="response" if message_id is None else "history",

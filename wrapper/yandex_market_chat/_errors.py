@@ -158,6 +158,8 @@ class DeliveryUnknownError(ChatError):
 
     since: datetime | None = None
     """When the first unknown attempt began, in UTC, by the clock of this machine."""
+    unknown_attempts: int = 1
+    """How many attempts may have delivered the file; more than 1 with `resend_unknown` only."""
     content_type: str = ""
     """The type as sent."""
     history_read_at: datetime | None = None
@@ -253,7 +255,7 @@ class QuotaExceededError(RateLimitError):
     resets_at: datetime | None = None
     """When the quota is renewed, in UTC, according to Market."""
     operation: str | None = None
-    """Whose quota it is, by its name in the API documentation: "sendFileToChat" or "createChat"."""
+    """Whose quota it is, by its name in the API documentation: "sendFileToChat", "createChat" or "getChatHistory"."""
 
     _advice = "Try again when the quota has been renewed."
 

@@ -34,7 +34,7 @@ class SentFile:
     attempts: int
     """Requests begun, the successful one included."""
     unknown_attempts: int
-    """How many of the earlier attempts may have delivered the file too; 0 unless `resend_unknown` was chosen."""
+    """How many other attempts may have delivered the file too; 0 unless `resend_unknown` was chosen."""
     elapsed: float
     """Seconds from the call to the response."""
     trace_id: str | None

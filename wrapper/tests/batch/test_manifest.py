@@ -71,6 +71,7 @@ def test_paths_start_from_the_folder_of_the_manifest(
         ("1,2.0,a.pdf,,,", "chat_id is"),
         (",2,a.pdf,,,", "business_id is missing"),
         ("1,2,,,,", "file is missing"),
+        ("1,2,нет такого/ёж.pdf,,,", "'нет такого/ёж.pdf' cannot be read: No such file"),
         ("1,2,missing.pdf,,,", "'missing.pdf' cannot be read: No such file"),
         ("1,2,.,,,", "is a directory"),
         ("1,2,pipe,,,", "is not a regular file"),
@@ -166,3 +167,9 @@ def test_no_manifest(mailing: Mailing, name: str) -> None:
         mailing.run()
     assert caught.value.faults == ()
     assert not mailing.journal.exists()
+
+
+def test_standard_input_is_no_manifest(mailing: Mailing) -> None:
+    mailing.manifest = Path("-")
+    with pytest.raises(ManifestError, match="each run reads it again"):
+        mailing.run()

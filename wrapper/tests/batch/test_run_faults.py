@@ -12,8 +12,9 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
-from yandex_market_chat import InvalidRequestError, RetryPolicy
+from yandex_market_chat import ApiErrorItem, InvalidRequestError, NotFoundError, RetryPolicy, ServerError
 from yandex_market_chat.batch import BatchProgress, _engine, _reach
+from yandex_market_chat.batch._outcome import is_foreign
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
 from ..proxy import Proxy
@@ -280,3 +281,27 @@ def test_a_reason_is_told_of_each_business(mailing: Mailing) -> None:
     assert result.stopped
     assert result.stopped.count("AccessDeniedError") == 5
     assert result.stopped.endswith("; and others")
+
+
+@pytest.mark.parametrize(
+    ("body", "trace_id", "foreign"),
+    [
+        (b'{"status": "ERROR", "errors": [{"code": "X", "message": "y"}]}', None, False),
+        (b'{"status": "ERROR"}', None, False),
+        (b'{"timestamp": 1, "status": 404, "error": "Not Found"}', None, True),
+        (b"[]", None, True),
+        (b"[" * 100_000, None, True),
+        (b"<html>", "00-1", True),
+        (b"", None, True),
+        (b"", "00-1", False),
+    ],
+)
+def test_whose_response_it_is(body: bytes, trace_id: str | None, foreign: bool) -> None:
+    items = (ApiErrorItem("X", "y"),) if b"errors" in body else ()
+    for kind, status, expected in (
+        (NotFoundError, 404, foreign),
+        (ServerError, 502, False),
+        (ServerError, 511, foreign),
+    ):
+        error = kind._because("", status_code=status, body=body, trace_id=trace_id, errors=items)
+        assert is_foreign(error) == expected
