@@ -11,12 +11,14 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from .. import _errors as errors
 from .._async_client import AsyncChatClient, BatchDoor
 from .._file import _read_path
 from .._send import logger
+from ._estimate import Estimate
 from ._journal import NOT_SENT, PENDING, SENDING, SENT, UNKNOWN, Change, Item, Journal
 from ._lookup import find
 from ._outcome import FileChangedError, Outcome, change_of, is_doubtful, is_of_the_run, shows_access
@@ -166,6 +168,7 @@ class _Run:
         self._held: defaultdict[int, list[tuple[Item, Change, Outcome]]] = defaultdict(list)
         self._has_access: set[int] = set()
         self._reach: Reach
+        self._estimate = Estimate()
         self.unwritten: list[str] = []
         self.progress: BatchProgress
 
@@ -192,6 +195,7 @@ class _Run:
             unknown=counts[UNKNOWN],
             due=sum(due for _, due, _ in businesses),
             businesses={business: BusinessProgress(business, due, sent) for business, due, sent in businesses},
+            _estimate=self._estimate.to_go,
         )
         self._reach = Reach(self.progress.due)
         self._page = max(2, min(200, ITEMS // max(1, len(businesses))))
@@ -242,12 +246,14 @@ class _Run:
                         return
                     await news.wait()  # what is in flight may come back
                 elif seconds := max(pace.wait(now), self._reach.wait(now)):
-                    shown.pause(now, seconds)
-                    self._tell()
+                    if ends := seconds < math.inf:
+                        shown.paused_until = datetime.now(UTC) + timedelta(seconds=seconds)
+                        self._tell()
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(seconds if seconds < math.inf else None):
+                        async with asyncio.timeout(seconds if ends else None):
                             await news.wait()
-                    shown.resume(now, time.monotonic())
+                    shown.paused_until = None
+                    self._estimate.paused(business, (time.monotonic() - now) * ends)
                 else:
                     item = items.popleft()
                     await self._room.take(item.size)
@@ -282,7 +288,8 @@ class _Run:
             self._room.give_back(item.size)
             shown = self.progress.businesses[item.business_id]
             shown.in_flight -= 1
-            shown.learn(self._door.quotas.of(item.business_id), self._door.quotas.left(item.business_id, now)[1])
+            shown.quota = self._door.quotas.of(item.business_id)
+            self._estimate.learned(item.business_id, self._door.quotas.left(item.business_id, now)[1])
             if self._reach.ended(marks[1], outcome, now):
                 self._wake()
             self.progress.trouble = self._reach.trouble
