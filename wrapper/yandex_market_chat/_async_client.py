@@ -36,6 +36,8 @@ with suppress(ImportError):
 class AsyncChatClient(BaseClient):
     """Sends files into chats with buyers, on asyncio. Task-safe, cheap to make, usable in several event loops."""
 
+    __module__ = __package__
+
     async def send_file(
         self,
         file: AsyncFileLike,
@@ -128,7 +130,7 @@ class AsyncChatClient(BaseClient):
         attempt, request = self._new_attempt(send, step, content)
         with attempt:
             async with (
-                asyncio.timeout(attempt.left(PATIENCE)) as bound,
+                asyncio.timeout(attempt.left() + PATIENCE) as bound,
                 aclosing(AsyncBackend(attempt, bound)) as backend,
             ):
                 response = await AsyncTransport(self._route, backend).handle_async_request(request)

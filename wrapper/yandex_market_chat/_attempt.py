@@ -5,7 +5,6 @@ from this record alone. Whatever else is true, a dependency that goes around our
 ends as unknown.
 """
 
-import math
 import ssl
 import time
 from collections.abc import Iterator, Sequence
@@ -124,14 +123,14 @@ class Attempt:
 
     def within(self, timeout: float, *, share: int = 1) -> float:
         """Return the seconds that an operation may take: its own time-out, or a share of what is left of the total."""
-        left = self._step.deadline - time.monotonic()
+        left = self.left()
         if left <= 0:
             raise TimeoutError("the total time of the send is up")
         return min(timeout, left / share)
 
-    def left(self, more: float = 0.0) -> float | None:
-        """Return the seconds that are left, and some more; None: there is no total."""
-        return self._step.deadline - time.monotonic() + more if self._step.deadline < math.inf else None
+    def left(self) -> float:
+        """Return the seconds that are left of the total: infinitely many, if there is none."""
+        return self._step.deadline - time.monotonic()
 
     def writing(self, data: bytes) -> None:
         """Record a write, before it begins."""
@@ -146,7 +145,7 @@ class Attempt:
         self.request_started = self.response_asked = not self.tunnelling
         if self.tunnelling:
             return self.timeout.connect
-        left = self._step.deadline - time.monotonic()
+        left = self.left()
         # What reading the response takes should leave time to look for the file, but half of the time is its own.
         return min(self.timeout.read, max(left - self._step.reserve, left / 2))
 
@@ -179,11 +178,9 @@ class Attempt:
             self._failure = self._failure_of(ConnectionError("it was answered before the whole of it could be written"))
         if self._failure is not None:
             return self._failure
-        # No header can hold a NUL.
-        flat = self._credentials.redact(b"\0".join([part for header in self._headers for part in header]))
-        parts = flat.decode("latin-1").split("\0")
+        parts = [self._credentials.redact(part).decode("latin-1") for header in self._headers for part in header]
+        headers = Headers(zip(parts[::2], parts[1::2], strict=True))
         truncated = self._broken or len(self._body) > KEPT_BODY
-        headers = Headers(zip(parts[::2], parts[1::2], strict=False))  # without headers: one empty part
         return Answer(self._status, headers, bytes(self._body), truncated, self._credentials)
 
     def _failure_of(self, error: Exception) -> Failure:
@@ -205,7 +202,7 @@ class Attempt:
             return Failure(ConnectionFailedError._because(reason, advice=advice, retryable=False), final=True)
         lost: DeliveryUnknownError
         if timed_out:
-            bound = "the total time" if time.monotonic() >= self._step.deadline else "the time of one read or write"
+            bound = "the total time" if self.left() <= 0 else "the time of one read or write"
             lost = ResponseTimeoutError._because(f"No complete response came within {bound} ({text}).")
         else:
             if "certificate required" in said.lower().replace("_", " "):

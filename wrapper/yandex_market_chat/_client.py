@@ -2,6 +2,7 @@
 
 import time
 from contextlib import closing, suppress
+from threading import TIMEOUT_MAX
 from typing import Self, TypeVar, cast
 
 import httpx
@@ -158,7 +159,7 @@ class ChatClient(BaseClient):
                     slots.ask(send.business_id, slot := Slot())
                     if slot.ready is not None:
                         with suppress(TimeoutError):
-                            slot.ready.result(send.left())
+                            slot.ready.result(min(send.left(), TIMEOUT_MAX))
                     if file is not None and send.left() != 0:
                         self._check_usable()
                         content, file = file.read(self._options.max_file_size), None

@@ -253,8 +253,7 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
         """Connect to the first address of `host` that takes it."""
         self._attempt.connecting()
         loop = asyncio.get_running_loop()
-        left = self._attempt.left()
-        self._bound.reschedule(None if left is None else loop.time() + left)
+        self._bound.reschedule(loop.time() + self._attempt.left())
         connect = self._attempt.timeout.connect
         async with asyncio.timeout(connect):
             addresses = await _resolve(host, port)

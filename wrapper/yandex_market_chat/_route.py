@@ -193,8 +193,6 @@ def _usable(variable: str, look: Callable[[str], Any]) -> str | None:
 
 @cache
 def _make_context(verify: bool | str, changed: int, *settings: str | None) -> ssl.SSLContext:
-    return (
-        ssl.create_default_context(cafile=verify)
-        if isinstance(verify, str)
-        else httpx.create_ssl_context(verify=verify)
-    )
+    if isinstance(verify, str):
+        return ssl.create_default_context(cafile=verify)
+    return httpx.create_ssl_context(verify=verify)

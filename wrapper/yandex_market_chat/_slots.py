@@ -25,11 +25,6 @@ class Slots:
         self._lock = threading.Lock()
         self._lines: dict[int, list[Slot]] = {}
 
-    @property
-    def waiting(self) -> int:
-        """How many wait for one."""
-        return sum(max(0, len(line) - self._each) for line in self._lines.values())
-
     def ask(self, business_id: int, slot: Slot) -> None:
         """Give the slot at once if one is free, else when it is ready."""
         with self._lock:
