@@ -79,13 +79,18 @@ test-gateways: $(VENV)/dev ## send through real gateways that fail (Debian: apt-
 	$(BIN)/pytest -q -n 4 -p no:schemathesis --randomly-seed=$(SEED) wrapper/tests/gateways/in_gateways.py
 
 .PHONY: test-schemathesis
-test-schemathesis: $(VENV)/dev ## run stock schemathesis against the mock server: 2 000 cases, all checks; a minute
+test-schemathesis: $(VENV)/dev ## run stock schemathesis against the mock server: all checks, 2 000 cases, every link; a minute
 	$(BIN)/python contract_tests/stock_schemathesis.py
 
 TORTURE_SEED := 1
+SENDS_SEED := 1
 .PHONY: torture
 torture: $(VENV)/dev ## check the journal after 3 000 files, 50 kills and a failing server; TORTURE_SEED=7 for others; a minute
 	$(BIN)/python wrapper/scripts/torture.py --seed $(TORTURE_SEED)
+
+.PHONY: random-sends
+random-sends: $(VENV)/dev ## check 2 000 random sends against a server that loses files and responses; SENDS_SEED=7 for others; a minute
+	$(BIN)/python wrapper/scripts/random_sends.py --seed $(SENDS_SEED)
 
 .PHONY: test-durability
 test-durability: $(VENV)/dev ## check with strace that the journal is synced before a connection opens (Debian: apt-get install strace)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from openapi_schema_validator import OAS30Validator
+from openapi_schema_validator import OAS30Validator, oas30_format_checker
 from ruamel.yaml import YAML
 
 from ._kinds import Kind, UnknownKindError, kind_of
@@ -35,7 +35,8 @@ def follow(node: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def conforms(value: object, schema: Mapping[str, Any]) -> bool:
     """Whether a JSON value is what a schema of the document allows."""
-    valid: bool = OAS30Validator({**schema, "components": DOCUMENT["components"]}).is_valid(value)
+    whole = {**schema, "components": DOCUMENT["components"]}
+    valid: bool = OAS30Validator(whole, format_checker=oas30_format_checker).is_valid(value)
     return valid
 
 

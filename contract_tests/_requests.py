@@ -253,9 +253,8 @@ def _broken_json() -> Iterator[RawRequest]:
     for operation in _JSON:
         for name, body in {
             "no body": "", "cut short": "{", "no quotes": "{a: 1}", "list": "[]", "list of pairs": '[["a", 1]]',
-            "text": '"a"',
-            "null": "null", "number": "1", "something behind": _JSON[operation][2] + "}", "NaN": '{"a": NaN}',
-            "not in UTF-8": b'{"a": "\xff"}', "form": "context=1",
+            "text": '"a"', "null": "null", "number": "1", "something behind": _JSON[operation][2] + "}",
+            "NaN": '{"a": NaN}', "not in UTF-8": b'{"a": "\xff"}', "form": "context=1",
         }.items():  # fmt: skip
             yield _json(operation, name, 400, body)
         yield _json(operation, "no type", 400, without=("Content-Type",))

@@ -56,7 +56,7 @@ class Stage:
         server, entrance = self.server, self._entrance(name, options)
         del self._answers[:]
         requests, files = len(server.requests), len(server.received)
-        server.script(*script)
+        server.script_on(call.operation.id, *script)
         outcome = entrance.send(call)
         self._settle(server)
         act = Act(

@@ -82,7 +82,7 @@ def test_the_unfixed_client_fails_for_420_and_for_its_fixed_boundary(unfixed: Pa
         for expected in (
             f"test_vectors.py::test_the_generated_client_makes_this_of_the_answer[generated.{entry_point}-420/parallel]",
             f"test_vectors.py::test_the_generated_client_sends_these_bytes[generated.{entry_point}-contents/second-file]",
-            f"test_driven.py::test_each_request_has_a_boundary_of_its_own[generated.{entry_point}]",
+            f"test_driven.py::test_each_request_has_a_boundary_of_its_own[sendFileToChat-generated.{entry_point}]",
             f"test_driven.py::test_a_file_that_looks_like_a_form_arrives_as_it_is[sendFileToChat-generated.{entry_point}]",
         ):
             assert expected in failures

@@ -9,6 +9,7 @@ import pytest
 
 from yandex_market_chat.testing import Answer, MockServer
 
+from ._contract import OPERATIONS
 from ._vectors import CALLS, FILE
 from .live import NEEDED, REFUSALS, run, selected
 
@@ -57,7 +58,8 @@ def test_it_delivers_only_when_told(vectors: Path) -> None:
 
 def test_it_writes_nothing_for_what_came_back_otherwise(vectors: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with MockServer() as server:
-        server.script(*[Answer(500)] * 100)
+        for operation in OPERATIONS:
+            server.script_on(operation.id, *[Answer(500)] * 100)
         assert run(vectors, environment(server), deliver=True) == 1
         assert "OTHERWISE" in capsys.readouterr().out
     assert validated(vectors) == set()

@@ -72,13 +72,17 @@ def judge(stage: Stage, case: schemathesis.Case) -> None:
     response = case.call(base_url=server.base_url, headers={"Api-Key": server.api_key})
     assert case.meta is not None
     description = getattr(case.meta.phase.data, "description", None) or ""
+    operation = BY_ID[case.operation.definition.raw["operationId"]]
     for beginning, status in ELSEWHERE.items():
         if description.startswith(beginning):
+            if operation.body is None and status != 405:
+                status = 200  # of a body that is not there, nobody asks the type
+            elif status == 400 and operation.body == "json":
+                status = 415  # the malformed type is that of a form
             # requests writes no length for QUERY and some others without a body; it is the method that counts.
             assert response.status_code == status, description
             case.validate_response(response, checks=[unsupported_method, allow_header_conformance])
             return
-    operation = BY_ID[case.operation.definition.raw["operationId"]]
     body = case.body if operation.body == "form" and isinstance(case.body, dict) else {}
     content = getattr(body.get(operation.part), "data", None)
     odd_size = content is not None and not 0 < len(content) <= operation.max_bytes

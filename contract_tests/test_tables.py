@@ -28,8 +28,10 @@ FATES = {"not sent": public.NotSentError, "unknown": public.DeliveryUnknownError
 
 
 def at(pointer: str, node: Any = DOCUMENT) -> Any:
-    """What the document holds there; None if nothing. `#keys` and `#length` ask about a whole object or list."""
+    """What the document holds there; None if nothing. `#keys`, `#length` and `#scopes` ask about the whole of it."""
     pointer, _, question = pointer.partition("#")
+    if question == "scopes":
+        return node.get("x-scopes", DOCUMENT["components"]["securitySchemes"]["ApiKey"]["x-scopes"])
     for step in pointer.split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
         node = node[int(name)] if isinstance(node, list) else (node or {}).get(name)
@@ -67,7 +69,7 @@ def test_the_facts_of_an_operation_name_each_of_its_fields(operation: Operation)
     values = json.dumps([fact["value"] for fact in facts])
     for name in [step for field in operation.fields for step in field.steps]:
         assert f'"{name}"' in values, f"facts.json, {operation.id}: no fact is about {name}"
-    for what in ("/x-repeatable", "/x-scopes", "/x-limits/resource/maximum", "/responses#keys", "/security"):
+    for what in ("/x-repeatable", "#scopes", "/x-limits/resource/maximum", "/responses#keys", "/security"):
         assert what in [fact["at"] for fact in facts], f"facts.json, {operation.id}: no fact is about {what}"
 
 

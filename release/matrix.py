@@ -25,6 +25,7 @@ WRAPPER_TESTS = "wrapper/tests"
 OTHERWISE = (
     *("test_send", "test_answers", "test_errors", "test_exported_members", "test_files", "test_faults", "test_limits"),
     *("test_async_iterators", "test_files_that_change", "test_refused_files", "test_wire"),
+    *("test_fail_closed", "test_defects"),
     *("test_tls_and_proxies", "batch/test_engine", "batch/test_journal", "command/test_send"),
 )
 #: Builds a wheel and an environment of its own; this script does the same.

@@ -2,7 +2,8 @@
 
 Both documents are read into facts: what an operation says, each with its place. Compared is what bears on callers; what
 is not read here (descriptions, examples, template blocks, the vendor's other extensions) is noise by that. Exit status:
-0 if nothing that matters differs, 1 if something does, 2 if there is no such document.
+0 if nothing that matters differs; 2 if something does, or if there is no such document, as the last line says. make
+ends with 2 whatever a tool ends with, so there is no third status.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 
@@ -29,13 +31,41 @@ _SCHEMA = (
     *("format", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"),
     *("pattern", "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties", "default"),
 )
+#: What the documentation promises an operation that says nothing else (x-resource-limit-config, parallel-limit-value).
+_PARALLEL = 4
 _SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
-#: What ours says on purpose where theirs says nothing; openapi/README.md explains the decisions.
+
+
+class OnPurpose(NamedTuple):
+    """A difference that is meant: where, what theirs says there (None: nothing), and why ours says something else.
+
+    Both are regular expressions. As soon as theirs says anything else, it is a difference as any other.
+    """
+
+    place: str
+    theirs: str | None
+    why: str
+
+
+#: Of every operation; openapi/README.md explains the decisions.
+EVERYWHERE = (
+    OnPurpose(r"server https://api\.partner\.market\.yandex\.net", None, "documented for sellers of Market Yandex Go"),
+    OnPurpose(r"answer \d+, header .*", None, "the documentation promises these for every answer"),
+)
+#: By operation.
 ON_PURPOSE = {
-    r"server https://api\.partner\.market\.yandex\.net": "documented for sellers of Market Yandex Go",
-    r"answer \d+, header .*": "the documentation promises these for every answer",
-    r"request body, multipart/form-data, additionalProperties": "the page names one field",
-    r"request body, multipart/form-data, file, minLength": "what becomes of an empty file is documented nowhere",
+    "sendFileToChat": (
+        OnPurpose(r"request body, multipart/form-data, additionalProperties", None, "the page names one field"),
+    ),
+    "createChat": (
+        OnPurpose(r"request body, application/json, context", "optional", "without one nothing would be asked for"),
+        OnPurpose(r"request body, application/json, orderId", "optional, deprecated.*", "switched off in October 2026"),
+    ),
+    "getChatHistory": (
+        OnPurpose(r"query parameter limit, default", "50", "the generated client would send it always"),
+        OnPurpose(r"query parameter pageToken, aliases", "pageToken, page_token", "ours uses the first"),
+        OnPurpose(r"answer 200, application/json, result, orderId", "optional, deprecated.*", "the context has it"),
+    ),
 }
 
 
@@ -64,13 +94,15 @@ class Document:
 
     def facts(self, operation: Mapping[str, Any]) -> Facts:
         """Return what an operation says to callers."""
-        found: Facts = {("deprecated",): str(operation.get("deprecated", False))}
+        found: Facts = {("deprecated",): _deprecation(operation) or "no"}
         for server in operation.get("servers", self.content.get("servers", ())):
             found[f"server {server['url']}",] = "named"
         found |= self._security(operation)
         for parameter in map(self.follow, operation["parameters"]):
             place = (f"{parameter['in']} parameter {parameter['name']}",)
-            found[place] = "required" if parameter.get("required") else "optional"
+            found[place] = _need(parameter.get("required"), parameter, self._whole(parameter["schema"]))
+            if aliases := parameter.get("x-aliases"):
+                found[*place, "aliases"] = ", ".join(aliases)
             found |= self._schema((*place,), parameter["schema"])
         if "requestBody" in operation:
             body = self.follow(operation["requestBody"])
@@ -91,8 +123,7 @@ class Document:
                 credential = f"{scheme['type']} {scheme.get('in', '')} {scheme.get('name', scheme.get('scheme', ''))}"
                 found[f"credential {credential.strip()}",] = ", ".join(scopes) or "accepted"
                 if scheme["type"] == "apiKey":
-                    # Ours stand with the scheme, theirs with the operation.
-                    of_key = scheme.get("x-scopes", operation.get("x-auth-scopes", ()))
+                    of_key = operation.get("x-scopes", scheme.get("x-scopes", operation.get("x-auth-scopes", ())))
                     found["scopes of the key",] = ", ".join(sorted(of_key))
         return found
 
@@ -116,12 +147,13 @@ class Document:
             (*place, "nullable"): str(nullable),
         }
         found |= {(*place, bound): str(schema[bound]) for bound in _SCHEMA if bound in schema}
-        if "enum" in schema:
-            found[*place, "values"] = ", ".join(sorted(map(str, schema["enum"])))
+        # An enum of theirs that ours leaves open is the same as long as the known values are.
+        if values := schema.get("enum", schema.get("x-known-values")):
+            found[*place, "values"] = ", ".join(sorted(map(str, values)))
         if schema.get("additionalProperties") is False:
             found[*place, "additionalProperties"] = "forbidden"
         for name, each in schema.get("properties", {}).items():
-            found[*place, name] = "required" if name in schema.get("required", ()) else "optional"
+            found[*place, name] = _need(name in schema.get("required", ()), each, self._whole(each))
             found |= self._schema((*place, name), each, seen)
         if "items" in schema:
             found |= self._schema((*place, "each"), schema["items"], seen)
@@ -143,12 +175,30 @@ class Document:
         return schema
 
 
+def _deprecation(*nodes: Mapping[str, Any]) -> str:
+    """Say that one of them is deprecated, with the dates and the replacement that are told; nothing if none is."""
+    told = [f"{key} {value}" for node in nodes for key, value in node.get("x-deprecation-config", {}).items()]
+    deprecated = told or any(node.get("deprecated") for node in nodes)
+    return ", ".join(["deprecated", *dict.fromkeys(told)]) if deprecated else ""
+
+
+def _need(required: Any, *nodes: Mapping[str, Any]) -> str:
+    """Say whether something has to be there, and whether it is on its way out."""
+    return ", ".join(filter(None, ("required" if required else "optional", _deprecation(*nodes))))
+
+
 def _limits(operation: Mapping[str, Any]) -> Facts:
     if "x-limits" in operation:
-        ours = operation["x-limits"]["resource"]
-        return {("limit",): f"{ours['maximum']} requests in {ours['window-seconds']} s"}
+        ours = operation["x-limits"]
+        resource = f"{ours['resource']['maximum']} requests in {ours['resource']['window-seconds']} s"
+        return {("limit",): resource, ("parallel limit",): str(ours["parallel"]["maximum"])}
+    config = operation.get("x-resource-limit-config", {})
+    return _resource_limit(config) | {("parallel limit",): str(config.get("parallel-limit-value", _PARALLEL))}
+
+
+def _resource_limit(config: Mapping[str, Any]) -> Facts:
     tiers = {}
-    for tier, theirs in operation.get("x-resource-limit-config", {}).items():
+    for tier, theirs in config.items():
         if isinstance(theirs, Mapping):
             seconds = _SECONDS.get(theirs["period"], 0) * theirs.get("period-duration", 1)
             period = f"{seconds} s" if seconds else f"{theirs.get('period-duration', 1)} {theirs['period']}"
@@ -158,8 +208,9 @@ def _limits(operation: Mapping[str, Any]) -> Facts:
     return {("limit",): ", ".join(f"{told} ({tier})" for tier, told in tiers.items())} if tiers else {}
 
 
-def differences(ours: Facts, theirs: Facts) -> Iterator[tuple[bool, str]]:
+def differences(operation: str, ours: Facts, theirs: Facts) -> Iterator[tuple[bool, str]]:
     """Yield whether it matters, and a line; of what only one side has, its parts are not told one by one."""
+    exceptions = (*EVERYWHERE, *ON_PURPOSE.get(operation, ()))
     told: set[Place] = set()
     on_purpose: dict[str, list[str]] = {}
     for place in sorted(ours.keys() | theirs.keys(), key=lambda place: (len(place), place)):
@@ -169,14 +220,19 @@ def differences(ours: Facts, theirs: Facts) -> Iterator[tuple[bool, str]]:
         if our is None or their is None:
             told.add(place)
         name = ", ".join(place)
-        reason = next((why for what, why in ON_PURPOSE.items() if their is None and re.fullmatch(what, name)), None)
-        if reason:
-            on_purpose.setdefault(reason, []).append(name)
+        meant = next((one for one in exceptions if re.fullmatch(one.place, name) and _meant(one.theirs, their)), None)
+        if meant:
+            said = "ours alone" if meant.theirs is None else f"ours {_said(our)}, theirs {_said(their)}"
+            on_purpose.setdefault(f"{said}, on purpose: {meant.why}", []).append(name)
         else:
             yield True, f"{name}: ours {_said(our)}, theirs {_said(their)}"
     for reason, names in on_purpose.items():
         more = f", and {len(names) - 1} more like it" if names[1:] else ""
-        yield False, f"{names[0]}{more}: ours alone, on purpose: {reason}"
+        yield False, f"{names[0]}{more}: {reason}"
+
+
+def _meant(expected: str | None, fact: str | None) -> bool:
+    return fact is expected if expected is None or fact is None else re.fullmatch(expected, fact) is not None
 
 
 def _said(fact: str | None) -> str:
@@ -211,8 +267,25 @@ def compare(ours: Document, theirs: Document) -> Iterator[tuple[bool | None, str
             continue
         if their_path != path:
             yield True, f"path: ours says {path}, theirs says {their_path}"
-        yield from differences(ours.facts(operation), theirs.facts(their_operation))
+        yield from differences(operation["operationId"], ours.facts(operation), theirs.facts(their_operation))
         yield from typed_twins(theirs, their_operation)
+
+
+def age(path: Path) -> str:
+    """Say which state of theirs that is: the commit, if the file is part of a git repository, else when it changed."""
+    git = ["git", "-C", str(path.parent)]
+    tracked = subprocess.run([*git, "ls-files", "--error-unmatch", path.name], capture_output=True, check=False)
+    if tracked.returncode == 0:
+        told = subprocess.run(
+            [*git, "log", "-1", "--format=commit %H of %cs"], capture_output=True, text=True, check=False
+        )
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--", "."], capture_output=True, text=True, check=False
+        )
+        if told.stdout:
+            return f"{told.stdout.strip()}{', with changes that are not committed' if changed.stdout else ''}"
+    changed_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return f"{path}, last changed on {changed_at:%Y-%m-%d}; it is in no git repository, so its commit is not known"
 
 
 def bundled(path: Path) -> Document:
@@ -241,13 +314,14 @@ def main(arguments: list[str]) -> int:
     except ValueError as error:
         print(f"upstream-diff: {error}", file=sys.stderr)
         return 2
+    print(f"upstream-diff: compared with {age(path)}")
     ours = Document(YAML(typ="safe", pure=True).load(TOP / CONTRACT))
     lines = list(compare(ours, theirs))
     for matters, words in lines:
         print(words if matters is None else f"  {'DIFFERS' if matters else 'noted  '}  {words}")
     count = sum(matters is True for matters, _ in lines)
     print(f"upstream-diff: {count or 'no'} differences that matter")
-    return 1 if count else 0
+    return 2 if count else 0
 
 
 if __name__ == "__main__":

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import socket
+import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 import pytest
 
 import yandex_market_chat
-from yandex_market_chat import AsyncChatClient, ChatClient, Quota, SentFile, _delivery
+from yandex_market_chat import AsyncChatClient, ChatClient, Quota, SentFile, _steps
 from yandex_market_chat.testing import MockServer
 
 
@@ -30,12 +35,18 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_delivery, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(_steps, "FIRST_PAUSE", 0.02)
 
 
 @pytest.fixture
-def server() -> Iterator[MockServer]:
-    with MockServer() as running:
+def api_keys() -> list[str] | None:
+    """The keys that the server takes; None: one that it makes itself."""
+    return None
+
+
+@pytest.fixture
+def server(api_keys: list[str] | None) -> Iterator[MockServer]:
+    with MockServer(api_keys=api_keys) as running:
         yield running
 
 
@@ -43,6 +54,8 @@ class Chat:
     """A client of either mode, called the same way."""
 
     def __init__(self, mode: str, **arguments: Any) -> None:
+        # What a test sees at the server is what its send does: the history is left to those that are about it.
+        arguments = {"confirm_unknown": 0.0} | arguments
         self.mode = mode
         self.client: Any
         if mode == "sync":
@@ -52,12 +65,24 @@ class Chat:
             self._runner = asyncio.Runner()
 
     def send(self, file: Any, **arguments: Any) -> SentFile:
-        arguments = {"business_id": 1, "chat_id": 2} | arguments
+        arguments = ({"business_id": 1} if "order_id" in arguments else {"business_id": 1, "chat_id": 2}) | arguments
         if self.mode == "sync":
             sent: SentFile = self.client.send_file(file, **arguments)
         else:
             sent = self._runner.run(self.client.send_file(file, **arguments))
         return sent
+
+    def open_chat(self, **arguments: Any) -> int:
+        opened: int = self._run(self.client.open_chat, {"business_id": 1} | arguments)
+        return opened
+
+    def confirm(self, error: Any, **arguments: Any) -> SentFile | None:
+        found: SentFile | None = self._run(lambda **more: self.client.confirm(error, **more), arguments)
+        return found
+
+    def _run(self, call: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        called = call(**arguments)
+        return called if self.mode == "sync" else self._runner.run(called)
 
     def quota(self, business_id: int = 1) -> Quota | None:
         quota: Quota | None = self.client.quota(business_id)
@@ -107,3 +132,46 @@ def connect(mode: str, server: MockServer) -> Iterator[Callable[..., Chat]]:
 def chat(connect: Callable[..., Chat]) -> Chat:
     """A client of the server."""
     return connect()
+
+
+Handler = Callable[[socket.socket], None]
+
+
+@pytest.fixture
+def raw() -> Iterator[Callable[[Handler], str]]:
+    """Make a server of raw sockets, and return its address."""
+    listeners: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    def serve(listener: socket.socket, handler: Handler) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(10)
+                with suppress(OSError):
+                    handler(connection)
+
+    def make(handler: Handler) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+        threads.append(threading.Thread(target=serve, args=(listener, handler)))
+        threads[-1].start()
+        return "http://{}:{}".format(*listener.getsockname())
+
+    yield make
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.fixture
+def untidy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test leaves to the collector is not ours to close: nobody is told of it."""
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    yield
+    gc.collect()

@@ -67,13 +67,23 @@ BAD_IDS: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", ["business_id", "chat_id"])
+@pytest.mark.parametrize("name", ["business_id", "chat_id", "order_id"])
 @pytest.mark.parametrize(("value", "words"), BAD_IDS.values(), ids=BAD_IDS)
 def test_an_id_that_is_none_is_refused(value: Any, words: str, name: str, chat: Chat, server: MockServer) -> None:
-    with refused(server, InvalidRequestError, f"{name} {words}") as caught:
+    # None says that the other one names the chat.
+    neither = value is None and name != "business_id"
+    with refused(server, InvalidRequestError, "either chat_id or order_id" if neither else f"{name} {words}") as caught:
         chat.send(b"x", **{name: value})
-    known = {"business_id": caught.value.business_id, "chat_id": caught.value.chat_id}
-    assert known == {"business_id": 1, "chat_id": 2} | {name: None}
+    error = caught.value
+    assert error.business_id == (None if name == "business_id" else 1)
+    assert error.chat_id == (2 if name == "business_id" else None)
+    assert error.order_id is None
+
+
+def test_a_chat_is_named_once(chat: Chat, server: MockServer) -> None:
+    with refused(server, InvalidRequestError, "Pass either chat_id or order_id.") as caught:
+        chat.send(b"x", chat_id=2, order_id=3)
+    assert caught.value.business_id == 1
 
 
 @pytest.mark.parametrize(("value", "words"), BAD_IDS.values(), ids=BAD_IDS)

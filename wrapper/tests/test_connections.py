@@ -19,6 +19,7 @@ from yandex_market_chat import AsyncChatClient, ChatError, RetryPolicy, SentFile
 from yandex_market_chat._attempt import Attempt
 from yandex_market_chat._credentials import Credentials
 from yandex_market_chat._network import AsyncBackend, Backend
+from yandex_market_chat._steps import SEND_FILE, MakeRequest
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
 from .conftest import Chat
@@ -102,15 +103,16 @@ def test_a_send_that_is_cancelled_at_any_turn_of_the_loop_leaves_no_connection(s
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.gather(task, other, return_exceptions=True)
-            assert open_to(server) == 0
         await client.aclose()
+        assert open_to(server) == 0
 
     with uncollected():
         asyncio.run(main())
 
 
 def recorded(total: float = 5.0) -> Attempt:
-    return Attempt(Credentials(KEY, None, None, {}), Timeout(), time.monotonic() + total, "a server")
+    step = MakeRequest(SEND_FILE, time.monotonic() + total)
+    return Attempt(Credentials(KEY, None, None, {}), "a server", Timeout(), step)
 
 
 def test_nothing_is_written_to_a_connection_that_has_been_lost() -> None:
@@ -136,7 +138,7 @@ def test_a_connection_whose_time_is_up_before_the_handshake_is_closed() -> None:
         attempt = recorded()
         with closing(Backend(attempt)) as backend:
             stream = backend.connect_tcp("127.0.0.1", listener.getsockname()[1])
-            attempt.deadline = time.monotonic() - 1
+            attempt._step = MakeRequest(SEND_FILE, time.monotonic() - 1)
             with pytest.raises(TimeoutError):
                 stream.start_tls(ssl.create_default_context(), "localhost")
         with listener.accept()[0] as accepted:

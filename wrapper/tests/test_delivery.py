@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+import random
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -26,100 +25,20 @@ from yandex_market_chat import (
     ServerError,
     WaitTimeoutError,
 )
-from yandex_market_chat._answer import Answer
-from yandex_market_chat._attempt import Failure
-from yandex_market_chat._delivery import (
-    LONGEST_PAUSE,
-    MakeAttempt,
-    Pause,
-    Rules,
-    Step,
-    Steps,
-    TakeSlot,
-    advance,
-    deliver,
-)
-from yandex_market_chat._headers import Headers
-from yandex_market_chat._quota import Quotas
+from yandex_market_chat._delivery import deliver
 from yandex_market_chat._send import Send
+from yandex_market_chat._steps import LONGEST_PAUSE, SEND_FILE, MakeRequest, Pause, Steps, TakeSlot
 
-DATE = datetime(2026, 7, 10, 12, 0, 0, tzinfo=UTC)
+from .world import DATE, World, answer, failed, lost, parallel, spent, untold
 
-
-def answer(status: int = 200, body: bytes = b"", *, date: datetime | None = DATE, **limits: object) -> Answer:
-    """An answer; `remaining=0, until=600` are headers of the quota, the latter in seconds after its Date."""
-    headers = [] if date is None else [("Date", format_datetime(date, usegmt=True))]
-    for name, value in limits.items():
-        if isinstance(value, int) and name == "until":
-            value = format_datetime((date or DATE) + timedelta(seconds=value), usegmt=True)
-        headers.append((f"X-RateLimit-Resource-{name.capitalize()}", str(value)))
-    ok = b'{"status": "OK"}' if status == 200 else b""
-    return Answer(status, Headers(headers), body or ok, False)
-
-
-def parallel() -> Answer:
-    return answer(420, b'{"status": "ERROR", "errors": [{"code": "X", "message": "4 parallel requests"}]}')
-
-
-def untold() -> Answer:
-    return answer(420, b'{"status": "ERROR"}')
-
-
-def spent(seconds: int, **more: object) -> Answer:
-    return answer(420, remaining=0, until=seconds, **more)  # type: ignore[arg-type]
-
-
-def failed(final: bool = False) -> Failure:
-    return Failure(ConnectionFailedError("no connection"), final)
-
-
-def lost() -> Failure:
-    return Failure(ConnectionLostError("lost"))
-
-
-class World:
-    """One client's rules and its clock; `send` plays one send, each attempt taking a second and ending as told."""
-
-    def __init__(
-        self, *, retry: RetryPolicy | None = None, utcnow: datetime = DATE, jitter: float = 1.0, took: float = 1.0
-    ) -> None:
-        self.now = 5000.0
-        self.took = took
-        self.quotas = Quotas()
-        self.rules = Rules(retry or RetryPolicy(), self.quotas, lambda: self.now, lambda: utcnow, lambda: jitter)
-        self.steps: list[type] = []
-        self.pauses: list[float] = []
-        self.attempts = 0
-
-    def send(self, *outcomes: Answer | Failure, total: float = math.inf, business_id: int = 1) -> SentFile:
-        self.steps, self.pauses, self.attempts = [], [], 0
-        left = iter(outcomes)
-        with Send(lambda: self.now, business_id=business_id, chat_id=2, name="a", size=3, content_type="b/c") as send:
-            steps = deliver(send, self.rules, self.now + total)
-            step = advance(steps, None)
-            while isinstance(step, Step):
-                self.steps.append(type(step))
-                step = advance(steps, self._play(step, left))
-        assert list(left) == []
-        return step
-
-    def _play(self, step: Step, left: Iterator[Answer | Failure]) -> Answer | Failure | None:
-        if isinstance(step, TakeSlot):
-            return None
-        if isinstance(step, Pause):
-            self.pauses.append(step.seconds)
-            self.now += step.seconds
-            return None
-        self.attempts += 1
-        self.now += self.took
-        return next(left)
+KEY = (SEND_FILE, 1)
 
 
 def begun(world: World, total: float) -> Steps[SentFile]:
     """A send whose first attempt is being made."""
     steps = deliver(Send(lambda: world.now, business_id=1), world.rules, world.now + total)
     assert isinstance(next(steps), TakeSlot)
-    assert isinstance(next(steps), MakeAttempt)
+    assert isinstance(next(steps), MakeRequest)
     return steps
 
 
@@ -204,7 +123,7 @@ def test_chance_is_real_by_default() -> None:
     seen = set()
     for _ in range(20):
         world = World()
-        world.rules = Rules(RetryPolicy(), Quotas(), lambda world=world: world.now, lambda: DATE)  # type: ignore[misc]
+        world.rules = world.rules._replace(jitter=random.random)
         world.send(parallel(), answer())
         seen.add(round(world.pauses[0], 9))
     assert len(seen) > 10
@@ -220,7 +139,7 @@ def test_thousands_of_attempts_overflow_nothing() -> None:
 def test_a_slot_is_taken_for_each_attempt_and_not_held_in_a_pause() -> None:
     world = World()
     world.send(parallel(), failed(), answer())
-    assert world.steps == [*[TakeSlot, MakeAttempt, Pause] * 2, TakeSlot, MakeAttempt]
+    assert world.steps == [*[TakeSlot, MakeRequest, Pause] * 2, TakeSlot, MakeRequest]
 
 
 def test_a_quota_that_others_spend_while_one_waits_for_a_slot_is_waited_for_without_the_slot() -> None:
@@ -230,7 +149,7 @@ def test_a_quota_that_others_spend_while_one_waits_for_a_slot_is_waited_for_with
     World.send(world, answer(remaining=0, until=1800))
     assert next(steps) == Pause(1800.0)
     world.now += 1800
-    assert [type(next(steps)) for _ in range(2)] == [TakeSlot, MakeAttempt]
+    assert [type(next(steps)) for _ in range(2)] == [TakeSlot, MakeRequest]
 
 
 # Time
@@ -394,11 +313,11 @@ def test_answers_that_arrive_out_of_order(
     for remaining, seconds in told:
         limits = {"remaining": remaining, "until": seconds}
         world.send(answer(**{name: value for name, value in limits.items() if value is not None}))
-    quota = world.quotas.of(1)
+    quota = world.quotas.of(KEY)
     assert quota is not None
     assert (quota.remaining, quota.resets_at) == (left, until and DATE + timedelta(seconds=until))
-    assert world.quotas.spent_for(1, world.now) == (until if left == 0 else 0)
-    assert world.quotas.of(2) is None
+    assert world.quotas.spent_for(KEY, world.now) == (until if left == 0 else 0)
+    assert world.quotas.of((SEND_FILE, 2)) is None
 
 
 def test_the_earliest_estimate_of_a_reset_counts() -> None:
@@ -408,8 +327,8 @@ def test_the_earliest_estimate_of_a_reset_counts() -> None:
     # The same moment, told by an answer that was long on its way: its Date is as old.
     with pytest.raises(QuotaExceededError):
         world.send(total=569)
-    world.quotas.learn(1, world.quotas.of(1), 600.0, world.now)
-    assert world.quotas.spent_for(1, world.now) == 570
+    world.quotas.learn(KEY, world.quotas.of(KEY), 600.0, world.now)
+    assert world.quotas.spent_for(KEY, world.now) == 570
 
 
 def test_what_is_told_after_the_reset_replaces_what_was_known() -> None:
@@ -417,7 +336,7 @@ def test_what_is_told_after_the_reset_replaces_what_was_known() -> None:
     world.send(answer(remaining=5, until=600))
     world.now += 700
     world.send(answer(remaining=3))
-    quota = world.quotas.of(1)
+    quota = world.quotas.of(KEY)
     assert quota is not None
     assert (quota.remaining, quota.resets_at) == (3, None)
 

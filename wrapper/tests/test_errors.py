@@ -57,6 +57,7 @@ TREE = {
     "ConnectionLostError": {"DeliveryUnknownError"},
     "ResponseTimeoutError": {"DeliveryUnknownError"},
     "ApiError": {"ChatError"},
+    "ChatNotOpenedError": {"NotSentError"},
     "BadRequestError": {"ApiError", "NotSentError"},
     "AuthenticationError": {"ApiError", "NotSentError"},
     "AccessDeniedError": {"ApiError", "NotSentError"},
@@ -78,6 +79,12 @@ FILLED = {
     "chat_id": 2,
     "name": "счёт \ud800.pdf",
     "size": 3,
+    "order_id": 7,
+    "since": NOW,
+    "unknown_attempts": 2,
+    "history_read_at": NOW,
+    "content_type": "a/b",
+    "operation": "createChat",
     "attempts": 4,
     "elapsed": 5.5,
     "limit": 6,
@@ -155,6 +162,7 @@ OUTCOMES: dict[str, tuple[list[Answer | Fault], dict[str, Any], dict[str, Any]]]
     "FileTooLargeError": ([], {"max_file_size": 3}, {}),
     "ConnectionFailedError": ([], {"base_url": NOBODY}, {}),
     "WaitTimeoutError": ([], {}, {"timeout": 1e-9}),
+    "ChatNotOpenedError": ([Answer(500)], {}, {"order_id": 7}),
     "ConnectionLostError": ([Fault(cut="reset", at="after-body")], {}, {}),
     "ResponseTimeoutError": ([Fault(cut="silence", at="after-body")], {"timeout": 0.2}, {}),
     "BadRequestError": ([Answer(400)], {}, {}),
@@ -174,7 +182,7 @@ OUTCOMES: dict[str, tuple[list[Answer | Fault], dict[str, Any], dict[str, Any]]]
 def failing(request: pytest.FixtureRequest, connect: Callable[..., Chat], server: MockServer) -> Callable[[], SentFile]:
     """A send that ends with the error of this name; all kinds of error in turn."""
     steps, of_client, of_send = OUTCOMES[request.param]
-    server.script(*steps)
+    server.script_on("createChat" if "order_id" in of_send else "sendFileToChat", *steps)
     chat = connect(**({"retry": ONCE} | of_client))
     return lambda: chat.send(**({"file": b"content", "name": "счёт.pdf"} | of_send))
 
@@ -211,7 +219,9 @@ def test_a_raised_error_is_of_its_kind_says_enough_and_survives_a_pickle(
     assert_survives(error)
 
 
-RETRYABLE = {"ConnectionFailedError", "WaitTimeoutError", "RateLimitError", "ParallelLimitError", "QuotaExceededError"}
+RETRYABLE = {"ConnectionFailedError", "WaitTimeoutError", "ChatNotOpenedError"} | {
+    name for name in TREE if "Limit" in name or "Quota" in name
+}
 
 
 def test_what_may_succeed_later_and_cannot_deliver_twice_is_retryable(

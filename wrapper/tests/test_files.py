@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from python_multipart.multipart import parse_options_header
 
-from yandex_market_chat import FileTooLargeError, WaitTimeoutError, _delivery
+from yandex_market_chat import FileTooLargeError, WaitTimeoutError, _steps
 from yandex_market_chat.testing import Answer, MockServer
 
 from .conftest import Chat
@@ -121,7 +121,7 @@ KINDS: dict[str, Callable[[Path, ExitStack], Any]] = {
 def test_every_attempt_sends_the_same_bytes_and_the_file_is_left_open(
     kind: str, connect: Callable[..., Chat], server: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_delivery, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(_steps, "FIRST_PAUSE", 0.001)
     server.script(*[Answer(420, example="parallel")] * 2)
     path = tmp_path / "file.pdf"
     path.write_bytes(CONTENT)

@@ -6,8 +6,7 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,15 +22,13 @@ from yandex_market_chat import (
 )
 from yandex_market_chat.testing import MockServer
 
-from .conftest import Chat
+from .conftest import Chat, Handler
 
 KEY = "ACMA:" + "0" * 40 + ":" + "0" * 8
 MEBIBYTE = 1024 * 1024
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{"status": "OK"}'
 UNAUTHORIZED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}"
 REFUSED = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}"
-
-Handler = Callable[[socket.socket], None]
 
 
 def request_of(connection: socket.socket) -> bytes:
@@ -46,38 +43,6 @@ def request_of(connection: socket.socket) -> bytes:
     while len(body) < length:
         body += connection.recv(65536)
     return head
-
-
-@pytest.fixture
-def raw() -> Iterator[Callable[[Handler], str]]:
-    """Make a server of raw sockets, and return its address."""
-    listeners: list[socket.socket] = []
-    threads: list[threading.Thread] = []
-
-    def serve(listener: socket.socket, handler: Handler) -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                connection.settimeout(10)
-                with suppress(OSError):
-                    handler(connection)
-
-    def make(handler: Handler) -> str:
-        listener = socket.create_server(("127.0.0.1", 0))
-        listeners.append(listener)
-        threads.append(threading.Thread(target=serve, args=(listener, handler)))
-        threads[-1].start()
-        return "http://{}:{}".format(*listener.getsockname())
-
-    yield make
-    for listener in listeners:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-    for thread in threads:
-        thread.join()
 
 
 @pytest.mark.parametrize("second", [OK, REFUSED], ids=["an OK", "a refusal"])

@@ -29,13 +29,13 @@ from .test_parallel import MIB, at_once, held, left_behind, run_until, sending, 
 
 
 @contextmanager
-def tls_server(folder: Path) -> Iterator[tuple[MockServer, str]]:
+def tls_server(folder: Path, **arguments: Any) -> Iterator[tuple[MockServer, str]]:
     """An HTTPS server, and the file of the authority that it is trusted by."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.cert_pem.write_to_path(str(folder / "authority.pem"))
-    with MockServer(ssl_context=context) as server:
+    with MockServer(ssl_context=context, **arguments) as server:
         yield server, str(folder / "authority.pem")
 
 

@@ -232,8 +232,8 @@ def test_a_reset_too_late_is_told_at_once(chat: Chat, server: MockServer) -> Non
 
 
 KNOWN = (
-    r"^The hourly quota is spent, as an earlier response told; Market was not asked\. "
-    r"The file was not sent\. Send it again after 2018-07-10 00:42:42 UTC\.$"
+    r"^The hourly quota of sendFileToChat is spent, as an earlier response told; Market was not asked\. "
+    r"The file was not sent\. Try again after 2018-07-10 00:42:42 UTC\.$"
 )
 
 
@@ -248,7 +248,7 @@ def test_a_spent_quota_is_not_asked_again(chat: Chat, server: MockServer, status
             chat.send(FILE)
         error = caught.value
         assert (error.attempts, error.status_code, error.body, error.errors) == (0, 420, b"", ())
-        assert (error.resets_at, error.size, error.business_id) == (RESET, 1, 1)
+        assert (error.resets_at, error.size, error.business_id, error.operation) == (RESET, 1, 1, "sendFileToChat")
     assert len(server.requests) == 1
     # Another business has a quota of its own.
     assert chat.send(FILE, business_id=2).attempts == 1

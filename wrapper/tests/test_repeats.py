@@ -25,7 +25,7 @@ from yandex_market_chat import (
     ServerError,
     Timeout,
     UnclearResponseError,
-    _delivery,
+    _steps,
 )
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
@@ -55,7 +55,7 @@ def odd(status: int) -> Answer:
 def test_a_connection_that_cannot_be_made_is_tried_again(
     connect: Callable[..., Chat], server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_delivery, "FIRST_PAUSE", 0.2)
+    monkeypatch.setattr(_steps, "FIRST_PAUSE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     late = MockServer(port=port)
@@ -103,7 +103,7 @@ def test_after_the_last_attempt_the_failed_connection_is_the_error(
 def test_the_last_failure_itself_is_raised_at_once_if_the_pause_would_end_too_late(
     connect: Callable[..., Chat], server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_delivery, "FIRST_PAUSE", 20.0)
+    monkeypatch.setattr(_steps, "FIRST_PAUSE", 20.0)
     server.script(PARALLEL)
     with pytest.raises(ParallelLimitError) as caught:
         connect(timeout=3.0).send(FILE)
@@ -262,7 +262,7 @@ def test_lost_then_refused_stays_unknown(connect: Callable[..., Chat]) -> None:
 def test_lost_and_no_time_for_another_stays_unknown(
     connect: Callable[..., Chat], server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_delivery, "FIRST_PAUSE", 20.0)
+    monkeypatch.setattr(_steps, "FIRST_PAUSE", 20.0)
     server.script(LOST)
     with pytest.raises(ConnectionLostError) as caught:
         connect(retry=RESEND, timeout=3.0).send(FILE)

@@ -17,10 +17,11 @@ from yandex_market_chat._answer import Answer, error_of, printable, read_errors
 from yandex_market_chat._attempt import Attempt, Failure
 from yandex_market_chat._credentials import Credentials
 from yandex_market_chat._headers import Headers
+from yandex_market_chat._steps import SEND_FILE, MakeRequest
 
 NOT_SENT = "The file was not sent."
 UNKNOWN = "Nobody can know whether the buyer received the file. Check the chat before resending."
-AGAIN = "Check the network, the proxy and the server address, then send it again."
+AGAIN = "Check the network, the proxy and the server address, then try again."
 REFUSED = "It would fail again: check the certificate or the proxy first."
 PEER = "market.invalid:443"
 
@@ -36,7 +37,8 @@ def while_handling(error: Exception, context: Exception) -> Exception:
 
 
 def failure_of(error: Exception, *, started: bool, deadline: float = 1e18, tunnel_response: bytes = b"") -> Failure:
-    with Attempt(Credentials("ACMA:key", None, None, {}), Timeout(), deadline, PEER) as attempt:
+    step = MakeRequest(SEND_FILE, deadline)
+    with Attempt(Credentials("ACMA:key", None, None, {}), PEER, Timeout(), step) as attempt:
         attempt.connect_asked = True
         attempt.request_started = started
         attempt.tunnel_response = tunnel_response
@@ -112,7 +114,7 @@ def test_an_answer_tells_its_first_five_errors() -> None:
     assert text == f"Market answered 404 (A: a; B: b; C: c; D: d; E: e). {NOT_SENT} {ADVICE_404}"
 
 
-ADVICE_404 = "Check the business id (of the cabinet, not of a campaign), the chat id and the server address."
+ADVICE_404 = "Check the business id (of the cabinet, not of a campaign), the chat or order id and the server address."
 
 
 def test_a_number_that_is_read_as_a_code_is_plain_text() -> None:
@@ -121,7 +123,7 @@ def test_a_number_that_is_read_as_a_code_is_plain_text() -> None:
     assert [type(part) for part in item] == [str, str]
 
 
-NO_OK = ", which does not confirm the delivery"
+NO_OK = ", but not the documented OK"
 REDIRECT = ", a redirect, which is never followed"
 
 
@@ -140,9 +142,9 @@ ADVICE = {
     "cabinet, not of a campaign.",
     404: ADVICE_404,
     405: "Check the server address and what is between here and Market (proxy, gateway).",
-    420: "Send it again later.",
-    423: "Send it again later.",
-    429: "Send it again later.",
+    420: "Try again later.",
+    423: "Try again later.",
+    429: "Try again later.",
 }
 
 
@@ -154,7 +156,7 @@ def test_a_refusal_says_what_to_do(status: int) -> None:
 def test_of_a_quota_that_is_used_up_the_moment_is_told_with_its_zone() -> None:
     quota = Quota(1000, 0, datetime(2025, 7, 10, 0, 42, 42, tzinfo=UTC))
     error = error_of(Answer(420, Headers(), b"", False), quota)
-    assert str(error) == f"Market answered 420. {NOT_SENT} Send it again after 2025-07-10 00:42:42 UTC."
+    assert str(error) == f"Market answered 420. {NOT_SENT} Try again after 2025-07-10 00:42:42 UTC."
     assert type(error) is QuotaExceededError
     assert error.resets_at == quota.resets_at
 
@@ -188,7 +190,8 @@ def test_what_comes_from_elsewhere_is_one_short_line(text: str, shown: str) -> N
 
 
 def test_a_2xx_after_a_failed_write_is_a_lost_connection() -> None:
-    attempt = Attempt(Credentials("ACMA:key", None, None, {}), Timeout(), time.monotonic() + 5, PEER)
+    step = MakeRequest(SEND_FILE, time.monotonic() + 5)
+    attempt = Attempt(Credentials("ACMA:key", None, None, {}), PEER, Timeout(), step)
     attempt.connect_asked = attempt.request_started = attempt.write_failed = True
     attempt._status = 200
     assert "before the whole of it could be written" in str(attempt.outcome().error)  # type: ignore[union-attr]

@@ -24,6 +24,7 @@ FROZEN: dict[str, Callable[[], Any]] = {
     "SentFile": lambda: SentFile(
         business_id=1,
         chat_id=2,
+        order_id=None,
         name="счёт.pdf",
         size=3,
         content_type="application/pdf",
@@ -38,8 +39,10 @@ REPRS = {
     "Timeout": "Timeout(total=1.5, connect=2, write=3, read=4)",
     "RetryPolicy": "RetryPolicy(attempts=2, resend_unknown=True)",
     "Quota": "Quota(limit=1000, remaining=7, resets_at=None)",
-    "SentFile": "SentFile(business_id=1, chat_id=2, name='счёт.pdf', size=3, content_type='application/pdf', "
-    "attempts=1, unknown_attempts=0, elapsed=0.5, trace_id=None, quota=Quota(limit=1000, remaining=7, resets_at=None))",
+    "SentFile": "SentFile(business_id=1, chat_id=2, order_id=None, name='счёт.pdf', size=3, "
+    "content_type='application/pdf', attempts=1, unknown_attempts=0, elapsed=0.5, trace_id=None, "
+    "quota=Quota(limit=1000, remaining=7, resets_at=None), "
+    "confirmed_by='response', message_id=None)",
 }
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 
 import httpx
 import pytest
 
 import yandex_market_chat
-from yandex_market_chat._api import send_file_request
+from yandex_market_chat._api import request_of
 from yandex_market_chat._send import Send
+from yandex_market_chat._steps import SEND_FILE, MakeRequest
 from yandex_market_chat.testing import Answer, MockServer
 
 from .conftest import Chat
@@ -57,7 +59,8 @@ def test_cookies_are_not_kept(chat: Chat, server: MockServer) -> None:
 def test_a_body_can_be_iterated_as_any_async_iterator() -> None:
     async def main() -> None:
         send = Send(time.monotonic, business_id=1, chat_id=2, name="a.txt", content_type="text/plain")
-        body = send_file_request("http://a", httpx.Headers(), send, b"content").stream
+        step = MakeRequest(SEND_FILE, math.inf)
+        body = request_of(step, "http://a", httpx.Headers(), send, b"content").stream
         assert isinstance(body, httpx.AsyncByteStream)
         assert b"content" in b"".join([piece async for piece in aiter(aiter(body))])
 

@@ -23,7 +23,7 @@ _KINDS: dict[int, type[errors.ApiError]] = {
 }
 # A 3xx is none of them: gateways turn their own 502 or 504 into a redirect after Market took the whole file.
 _KINDS_BY_CLASS: dict[int, type[errors.ApiError]] = {4: errors.UnexpectedRefusalError, 5: errors.ServerError}
-_LATER: dict[str, Any] = {"retryable": True, "advice": "Send it again later."}
+_LATER: dict[str, Any] = {"retryable": True, "advice": "Try again later."}
 
 
 class Answer(NamedTuple):
@@ -118,7 +118,7 @@ def _sentence(answer: Answer, items: tuple[errors.ApiErrorItem, ...]) -> str:
     if said:
         sentence += f" ({printable(said)})"
     if 200 <= answer.status_code < 300:
-        sentence += ", which does not confirm the delivery"
+        sentence += ", but not the documented OK"
     elif 300 <= answer.status_code < 400:
         sentence += ", a redirect, which is never followed"
     if trace_id := answer.headers.get("traceparent"):

@@ -7,21 +7,34 @@ let near the network: ARCHITECTURE.md says why.
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.resources import files
-from typing import Any, BinaryIO, NamedTuple, NoReturn, cast
+from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeVar, cast
 
 import httpx
 
 from _yandex_market_chat_api import Client
 from _yandex_market_chat_api._stamp import CONTRACT_SHA256, CONTRACT_VERSION
-from _yandex_market_chat_api.api.chats import send_file_to_chat
-from _yandex_market_chat_api.models import ApiResponseStatusType, EmptyApiResponse, SendFileToChatRequest
+from _yandex_market_chat_api.api.chats import create_chat, get_chat_history, send_file_to_chat
+from _yandex_market_chat_api.models import (
+    ApiResponseStatusType,
+    ChatContextDTO,
+    ChatContextIdentifiableType,
+    CreateChatRequest,
+    CreateChatResponse,
+    EmptyApiResponse,
+    GetChatHistoryRequest,
+    SendFileToChatRequest,
+)  # fmt: skip
 from _yandex_market_chat_api.types import File
 
+from ._answer import Answer
+from ._history import PAGE_LIMIT
 from ._send import Send
+from ._steps import OPEN_CHAT, READ_HISTORY, MakeRequest
 
-__all__ = ["CONTRACT_SHA256", "CONTRACT_VERSION", "contract", "is_ok", "send_file_request"]
+__all__ = ["CONTRACT_SHA256", "CONTRACT_VERSION", "chat_id_of", "contract", "is_ok", "request_of"]
 
 OnSent = Callable[[int], object]
+T = TypeVar("T", EmptyApiResponse, CreateChatResponse)
 _PIECE = 64 * 1024
 # Only asked by the generated parser whether to raise on an undocumented status: no.
 _PARSER_SETTINGS = Client(base_url="")
@@ -34,15 +47,25 @@ def contract() -> dict[str, Any]:
     return document
 
 
-def send_file_request(base_url: str, headers: httpx.Headers, send: Send, content: bytes) -> httpx.Request:
-    """Return the request that the contract asks for: a form with one file (RFC 7578)."""
-    # The generated types ask for an open file, which httpx would read in pieces, and rewind.
-    payload = File(payload=cast(BinaryIO, content), file_name=send.name, mime_type=send.content_type)
-    body = SendFileToChatRequest(file=payload)
-    made = send_file_to_chat._get_kwargs(send.business_id, chat_id=send.chat_id, body=body)
+def request_of(step: MakeRequest, base_url: str, headers: httpx.Headers, send: Send, content: bytes) -> httpx.Request:
+    """Return the request that the contract asks for."""
+    if step.operation == OPEN_CHAT:
+        order = ChatContextDTO(ChatContextIdentifiableType.ORDER, cast(int, send.order_id))
+        made = create_chat._get_kwargs(send.business_id, body=CreateChatRequest(order))
+    elif step.operation == READ_HISTORY:
+        page: dict[str, Any] = {"page_token": step.page_token} if step.page_token else {}
+        made = get_chat_history._get_kwargs(
+            send.business_id, chat_id=send.chat_id, body=GetChatHistoryRequest(), limit=PAGE_LIMIT, **page
+        )
+    else:  # a form with one file (RFC 7578); httpx would read an open file in pieces, and rewind it
+        file = File(payload=cast(BinaryIO, content), file_name=send.name, mime_type=send.content_type)
+        made = send_file_to_chat._get_kwargs(
+            send.business_id, chat_id=send.chat_id, body=SendFileToChatRequest(file=file)
+        )
     made |= {"url": base_url + made["url"], "headers": [*headers.raw, *made["headers"].items()]}
     request = httpx.Request(**made)
-    request.stream = _Form(cast(httpx.SyncByteStream, request.stream), content, send.on_sent)
+    if "files" in made:
+        request.stream = _Form(cast(httpx.SyncByteStream, request.stream), content, send.on_sent)
     return request
 
 
@@ -116,11 +139,22 @@ def _refuse(value: object) -> NoReturn:
     raise ValueError
 
 
-def is_ok(status_code: int, body: bytes) -> bool:
-    """Whether the generated parser makes the documented OK of an answer: HTTP 200 and `"status": "OK"`."""
-    response = cast(httpx.Response, _Answered(status_code, body))
+def _parsed(operation: Any, status_code: int, body: bytes, model: type[T]) -> T | None:
+    """Return what the generated parser makes of the documented OK: HTTP 200 and `"status": "OK"`; else None."""
     try:
-        parsed = send_file_to_chat._parse_response(client=_PARSER_SETTINGS, response=response)
+        found = operation._parse_response(client=_PARSER_SETTINGS, response=_Answered(status_code, body))
     except Exception:  # whatever it raises on a body that is not the documented one; what arrived is kept elsewhere
-        return False
-    return isinstance(parsed, EmptyApiResponse) and parsed.status is ApiResponseStatusType.OK
+        return None
+    return found if isinstance(found, model) and found.status is ApiResponseStatusType.OK else None
+
+
+def is_ok(status_code: int, body: bytes) -> bool:
+    """Whether a response says that the file was sent."""
+    return _parsed(send_file_to_chat, status_code, body, EmptyApiResponse) is not None
+
+
+def chat_id_of(answer: Answer) -> int | None:
+    """Return the id of the chat that was opened; None if the response has none that the contract allows."""
+    found = _parsed(create_chat, answer.status_code, answer.body, CreateChatResponse)
+    chat_id = found.result.chat_id if found is not None and found.result else None
+    return chat_id if type(chat_id) is int and 1 <= chat_id < 2**63 else None

@@ -12,13 +12,16 @@ from typing import Any, Self, TypeVar, cast
 import httpx
 
 from ._base_client import BaseClient, Progress
-from ._delivery import Outcome, Pause, Rules, Step, TakeSlot, advance, deliver, out_of_time
+from ._claims import Claims
+from ._delivery import confirm, deliver
+from ._errors import DeliveryUnknownError
 from ._file import CheckedFile, File, FileLike, checked_file, read_stream
 from ._network import PATIENCE, AsyncBackend, AsyncTransport
 from ._options import Options, Timeout
 from ._quota import Quotas
 from ._send import Send, SentFile
 from ._slots import Slot
+from ._steps import MakeRequest, Outcome, Pause, Step, Steps, TakeSlot, advance, open_chat, out_of_time
 
 T = TypeVar("T")
 AsyncFileLike = FileLike | AsyncIterable[bytes]
@@ -38,21 +41,41 @@ class AsyncChatClient(BaseClient):
         file: AsyncFileLike,
         *,
         business_id: int,
-        chat_id: int,
+        chat_id: int | None = None,
+        order_id: int | None = None,
         name: str | None = None,
         content_type: str | None = None,
         timeout: Timeout | float | None = None,
         on_progress: Progress | None = None,
     ) -> SentFile:
+        """Do what `ChatClient.send_file` does.
+
+        `file` may also be an async iterator of bytes. `on_progress` is called on the event loop.
+        """
         # This frame stays in the traceback of an error; those below it, which hold the content of the file, do not.
         with Send(time.monotonic) as send:
-            self._begin(send, business_id, chat_id, timeout, on_progress)
-            return await self._deliver(send, await self._looked_at(send, file, name, content_type), self._rules)
+            self._begin(send, business_id, timeout, chat_id=chat_id, order_id=order_id, on_progress=on_progress)
+            found = await self._looked_at(send, file, name, content_type)
+            return await self._run(send, deliver(send, self._rules, send.deadline), found)
+
+    async def open_chat(self, *, business_id: int, order_id: int, timeout: Timeout | float | None = None) -> int:
+        """Do what `ChatClient.open_chat` does."""
+        with Send(time.monotonic, subject="chat") as send:
+            self._begin(send, business_id, timeout, order_id=order_id)
+            send.chat_id = await self._run(send, open_chat(send, self._rules, send.deadline))
+            return send.chat_id
+
+    async def confirm(self, error: DeliveryUnknownError, *, timeout: Timeout | float | None = None) -> SentFile | None:
+        """Do what `ChatClient.confirm` does."""
+        with Send(time.monotonic, subject="") as send:
+            known = self._begin_confirming(send, error, timeout)
+            return await self._run(send, confirm(send, known, self._rules, send.deadline))
 
     async def check_file(
         self, file: AsyncFileLike, *, name: str | None = None, content_type: str | None = None
     ) -> CheckedFile:
-        with Send(time.monotonic, silent=True) as send:
+        """Do what `ChatClient.check_file` does."""
+        with Send(time.monotonic, subject="") as send:
             content = await self._content(await self._looked_at(send, file, name, content_type))
             return checked_file(send.name, send.content_type, content)
 
@@ -62,11 +85,10 @@ class AsyncChatClient(BaseClient):
             return await _in_time(send, _in_thread(look), "while the send looked at the file")
         return look()
 
-    async def _deliver(self, send: Send, file: File, rules: Rules) -> SentFile:
+    async def _run(self, send: Send, steps: Steps[T], file: File | None = None) -> T:
         if not self._route.ready:
-            await _in_time(send, _in_thread(self._route.load), "before the request could be begun")
+            await _in_time(send, _in_thread(self._route.load), "before a request could begin")
         slots, slot, content = self._slots, Slot(), b""
-        steps = deliver(send, rules, send.deadline)
         outcome: Outcome | None = None
         try:
             while isinstance(step := advance(steps, outcome), Step):
@@ -77,20 +99,24 @@ class AsyncChatClient(BaseClient):
                         with suppress(TimeoutError):
                             async with asyncio.timeout(send.left()):
                                 await asyncio.wrap_future(slot.ready)
-                    if not content and send.left() != 0:
+                    if file is not None and send.left() != 0:
                         self._check_usable()
-                        content = await _in_time(send, self._content(file), "while the file was read")
+                        content, file = await _in_time(send, self._content(file), "while the file was read"), None
                         send.size = len(content)
-                    continue
-                if not isinstance(step, Pause):
-                    outcome = await self._attempt(send, content)
-                slots.release(send.business_id, slot)
-                if isinstance(step, Pause):
+                elif isinstance(step, Pause):
+                    slots.release(send.business_id, slot)
                     await asyncio.sleep(step.seconds)
+                else:
+                    outcome = await self._attempt(send, step, content)
+                    slots.release(send.business_id, slot)
             return step
+        except Exception as error:
+            send.clean(error)
+            raise
         finally:
             content = b""  # a frame lives as long as an error that somebody keeps
             slots.release(send.business_id, slot)
+            steps.close()
 
     async def _content(self, file: File) -> bytes:
         limit = self._options.max_file_size
@@ -98,12 +124,11 @@ class AsyncChatClient(BaseClient):
             return await read_stream(file.stream, limit)
         return file.read(limit) if file.in_memory else await _in_thread(file.read, limit)
 
-    async def _attempt(self, send: Send, content: bytes) -> Outcome:
-        attempt, request = self._new_attempt(send, content)
-        left = send.left()
+    async def _attempt(self, send: Send, step: MakeRequest, content: bytes) -> Outcome:
+        attempt, request = self._new_attempt(send, step, content)
         with attempt:
             async with (
-                asyncio.timeout(None if left is None else left + PATIENCE) as bound,
+                asyncio.timeout(attempt.left(PATIENCE)) as bound,
                 aclosing(AsyncBackend(attempt, bound)) as backend,
             ):
                 response = await AsyncTransport(self._route, backend).handle_async_request(request)
@@ -129,13 +154,17 @@ class AsyncChatClient(BaseClient):
 
 
 class BatchDoor:
-    """What a batch uses of a client, beside what everybody may: its slots, quotas and options are the client's."""
+    """What a batch uses of a client, beside what everybody may: its slots, quotas, chats and options are the client's.
+
+    It waits for limits itself, so a 420 is raised at once, and it reads histories when it sees fit.
+    """
 
     def __init__(self, chat: AsyncChatClient) -> None:
         self._chat = chat
-        self._rules = chat._rules._replace(waits_for_limits=False)
+        self._rules = chat._rules._replace(waits_for_limits=False, confirm_unknown=0.0)
         self.options: Options = chat._options
-        self.quotas: Quotas = chat._quotas
+        self.quotas: Quotas = chat._rules.quotas
+        self.claims: Claims = chat._rules.claims
 
     def check_usable(self) -> None:
         """Raise an `InvalidRequestError` if the client is closed."""
@@ -148,11 +177,18 @@ class BatchDoor:
     async def send_file(
         self, content: bytes, *, business_id: int, chat_id: int, name: str, content_type: str | None
     ) -> SentFile:
-        """Send as the client does, but raise a 420 at once, and do not wait for a quota that is spent."""
+        """Send as the client does."""
         with Send(time.monotonic) as send:
-            self._chat._begin(send, business_id, chat_id, None, None)
+            self._chat._begin(send, business_id, None, chat_id=chat_id)
             file = self._chat._look_at(send, content, name, content_type)
-            return await self._chat._deliver(send, file, self._rules)
+            return await self._chat._run(send, deliver(send, self._rules, send.deadline), file)
+
+    async def open_chat(self, business_id: int, order_id: int) -> int:
+        """Open the chat of an order as the client does."""
+        with Send(time.monotonic, subject="chat") as send:
+            self._chat._begin(send, business_id, None, order_id=order_id)
+            send.chat_id = await self._chat._run(send, open_chat(send, self._rules, send.deadline))
+            return send.chat_id
 
 
 async def _in_time(send: Send, work: Awaitable[T], doing: str) -> T:

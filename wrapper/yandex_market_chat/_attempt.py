@@ -5,11 +5,12 @@ from this record alone. Whatever else is true, a dependency that goes around our
 ends as unknown.
 """
 
+import math
 import ssl
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import httpx
 
@@ -18,6 +19,9 @@ from ._credentials import Credentials
 from ._errors import ChatError, ConnectionFailedError, ConnectionLostError, DeliveryUnknownError, ResponseTimeoutError
 from ._headers import Headers
 from ._options import Timeout
+
+if TYPE_CHECKING:
+    from ._steps import MakeRequest
 
 MARGIN = 64 * 1024
 _TRANSPORT_ERRORS = (httpx.TransportError, OSError)  # TLS and time-outs of Python among the latter
@@ -48,6 +52,8 @@ class Attempt:
     """Whether a byte of the request may have been written. A request to a proxy for a tunnel is none."""
     tunnelling = False
     """Whether what was written last was such a CONNECT."""
+    response_asked = False
+    """Whether a response to the request was read, or was to be read."""
     write_failed = False
     """Whether not all of the request could be written. httpcore goes on to read a response."""
     tunnel_response = b""
@@ -57,11 +63,11 @@ class Attempt:
     _failure: Failure | None = None
     _broken = False
 
-    def __init__(self, credentials: Credentials, timeout: Timeout, deadline: float, peer: str) -> None:
+    def __init__(self, credentials: Credentials, peer: str, timeout: Timeout, step: "MakeRequest") -> None:
         self._credentials = credentials
-        self.timeout = timeout
-        self.deadline = deadline
         self._peer = peer
+        self.timeout = timeout
+        self._step = step
         self._body = bytearray()
 
     @property
@@ -69,27 +75,44 @@ class Attempt:
         """Whether the request may be on its way: true unless the opposite is proven."""
         return self.handed_over and not (self.connect_asked and not self.request_started)
 
+    @property
+    def may_have_delivered(self) -> bool:
+        """Whether the file may be on its way."""
+        return self._step.carries_file and self.may_have_started
+
     def __enter__(self) -> Self:
         self.handed_over = True
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
-        if not isinstance(error, Exception):
-            return False
-        links = list(_chain(error))
         if not isinstance(error, _TRANSPORT_ERRORS):
-            error = self._cleaned(error)
-        else:
-            # A foreign error becomes a value here, class and text: its frames, and those of its causes, hold the key.
-            self._broken = True
-            # For a 2xx the body decides, for any other status the status line does, whatever became of the body.
-            if not self._status or 200 <= self._status < 300:
-                self._failure = self._failure_of(error)
-        for link in links:  # from 3.12 on a frame of contextlib keeps the error, and its frames keep the file
-            link.__traceback__ = None
-        if not self._broken:
-            raise error.with_traceback(None) from None
+            return False
+        # A foreign error becomes a value here, class and text: its frames, and those of its causes, hold the key.
+        self._broken = True
+        # For a 2xx the body decides, for any other status the status line does, whatever became of the body.
+        if not self._status or 200 <= self._status < 300:
+            self._failure = self._failure_of(error)
+        _strip(error)
         return True
+
+    def clean(self, error: Exception) -> None:
+        """Note where a defect, of ours or a dependency, was raised. If it shows a secret, raise one that does not."""
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        _strip(error)
+        text, clean = str(error), error
+        if isinstance(error, AttributeError):
+            error.obj = None  # it may be what holds the key
+        # What it carries, a request for example, shows more than its text; and the text may be a buyer's words.
+        private = self._step.is_private
+        if private or vars(error) or any(self._credentials.redact(shown) != shown for shown in (text, repr(error))):
+            clean = RuntimeError(type(error).__name__ + ("" if private else f": {self._credentials.redact(text)}"))
+        if place is not None:
+            file = PurePath(place.tb_frame.f_code.co_filename)
+            clean.add_note(f"raised at {file.parent.name}/{file.name}:{place.tb_lineno}")
+        if clean is not error:
+            raise clean from None
 
     # What the network tells.
 
@@ -101,21 +124,31 @@ class Attempt:
 
     def within(self, timeout: float, *, share: int = 1) -> float:
         """Return the seconds that an operation may take: its own time-out, or a share of what is left of the total."""
-        left = self.deadline - time.monotonic()
+        left = self._step.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the total time of the send is up")
         return min(timeout, left / share)
 
+    def left(self, more: float = 0.0) -> float | None:
+        """Return the seconds that are left, and some more; None: there is no total."""
+        return self._step.deadline - time.monotonic() + more if self._step.deadline < math.inf else None
+
     def writing(self, data: bytes) -> None:
         """Record a write, before it begins."""
         if data:  # httpcore tells the end of a message by a write of nothing
+            if self.response_asked:  # a dependency that repeats by itself would send a second copy
+                raise ConnectionError("an attempt sends one request, and a second one was about to be written")
             self.tunnelling = not self.request_started and data.startswith(b"CONNECT ")
             self.request_started = not self.tunnelling
 
     def reading(self) -> float:
         """Record a read; return its time-out. The proxy's response to CONNECT belongs to making the connection."""
-        self.request_started = not self.tunnelling
-        return self.timeout.connect if self.tunnelling else self.timeout.read
+        self.request_started = self.response_asked = not self.tunnelling
+        if self.tunnelling:
+            return self.timeout.connect
+        left = self._step.deadline - time.monotonic()
+        # What reading the response takes should leave time to look for the file, but half of the time is its own.
+        return min(self.timeout.read, max(left - self._step.reserve, left / 2))
 
     def received(self, data: bytes) -> bytes:
         """Take in what was read, and hand it on."""
@@ -157,7 +190,8 @@ class Attempt:
         chain = list(_chain(error))
         timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
         # Many of them have no text; the one they were made from often has. Of a timeout the class says it all.
-        said = "" if timed_out else next((str(link) for link in chain if str(link)), "")
+        quiet = timed_out or (self._step.is_private and self.request_started)  # h11 quotes what it cannot read
+        said = "" if quiet else next((str(link) for link in chain if str(link)), "")
         kind = type(error).__name__
         text = printable(self._credentials.redact(f"{kind}: {said}" if said else kind))
         if not self.may_have_started:
@@ -171,7 +205,7 @@ class Attempt:
             return Failure(ConnectionFailedError._because(reason, advice=advice, retryable=False), final=True)
         lost: DeliveryUnknownError
         if timed_out:
-            bound = "the total time" if time.monotonic() >= self.deadline else "the time of one read or write"
+            bound = "the total time" if time.monotonic() >= self._step.deadline else "the time of one read or write"
             lost = ResponseTimeoutError._because(f"No complete response came within {bound} ({text}).")
         else:
             if "certificate required" in said.lower().replace("_", " "):
@@ -180,20 +214,10 @@ class Attempt:
         # Without a record of ours nobody knows what a repeat would do, not even by choice.
         return Failure(lost, final=not self.connect_asked)
 
-    def _cleaned(self, error: Exception) -> Exception:
-        """Return a defect, of ours or of a dependency, with the place it comes from and without the secrets."""
-        place = error.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
-        text = str(error)
-        if any(self._credentials.redact(shown) != shown for shown in (text, repr(error), repr(vars(error)))):
-            error = RuntimeError(f"{type(error).__name__}: {self._credentials.redact(text)}")
-        if isinstance(error, AttributeError):
-            error.obj = None  # it may be what holds the key
-        if place is not None:
-            file = PurePath(place.tb_frame.f_code.co_filename)
-            error.add_note(f"raised at {file.parent.name}/{file.name}:{place.tb_lineno}")
-        return error
+
+def _strip(error: BaseException) -> None:
+    for link in list(_chain(error)):  # from 3.12 on a frame of contextlib keeps the error, and its frames keep the file
+        link.__traceback__ = None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -5,21 +5,23 @@ import os
 import ssl
 import time
 import typing
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from inspect import iscoroutinefunction
 from weakref import WeakSet
 
 from ._attempt import Attempt
+from ._claims import Claims
 from ._credentials import Credentials
-from ._delivery import Rules
-from ._errors import InvalidRequestError
-from ._file import CheckedFile, File, FileLike, look_at, name_and_type
+from ._errors import DeliveryUnknownError, InvalidRequestError
+from ._file import File, look_at, name_and_type
 from ._options import Options, RetryPolicy, Timeout, refuse
 from ._quota import Quota, Quotas
 from ._route import Route, renew_lock
-from ._send import Send, SentFile, log_safely
+from ._send import Send, log_safely
 from ._slots import Slots
+from ._steps import SEND_FILE, MakeRequest, Rules
 from ._version import __version__
 
 if typing.TYPE_CHECKING:
@@ -32,7 +34,7 @@ LARGEST_ID = 2**63 - 1  # int64 in the contract
 
 
 class BaseClient:
-    """The arguments, and all that needs no waiting. What both clients have in common is documented here."""
+    """The arguments, and all that needs no waiting."""
 
     def __init__(
         self,
@@ -42,6 +44,7 @@ class BaseClient:
         base_url: str | None = None,
         timeout: Timeout | float = Timeout(),  # noqa: B008  frozen
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
+        confirm_unknown: float = 20.0,
         max_file_size: int = 5 * 1024 * 1024,
         max_parallel: int = 4,
         integration: str | None = None,
@@ -59,6 +62,8 @@ class BaseClient:
                 https://api.partner.market.yandex.net.
             timeout: a `Timeout`, or the total in seconds.
             retry: what is repeated without asking.
+            confirm_unknown: seconds for which the chat's history is read after an unknown outcome, within the total;
+                0: never. Whether reading it marks messages as read in the cabinet is not documented.
             max_file_size: in bytes. The documentation says "5 MB", and does not say which.
             max_parallel: requests at once per business (Market allows 4, over all clients of the cabinet). Businesses
                 do not wait for each other.
@@ -79,6 +84,7 @@ class BaseClient:
                 max_file_size=max_file_size,
                 max_parallel=max_parallel,
                 integration=integration,
+                confirm_unknown=confirm_unknown,
             )
             self._route = Route(base_url, proxy, verify)
             headers = {"Host": self._route.host} | _request_headers(self._options)
@@ -89,77 +95,18 @@ class BaseClient:
         del api_key, oauth_token, base_url, proxy
         if refused is not None:
             raise refused.with_traceback(None)
-        self._quotas = Quotas()
-        self._rules = Rules(self._options.retry, self._quotas, time.monotonic, lambda: datetime.now(UTC))
+        self._rules = Rules(
+            retry=self._options.retry,
+            quotas=Quotas(),
+            claims=Claims(),
+            chats=OrderedDict(),
+            clock=time.monotonic,
+            utcnow=lambda: datetime.now(UTC),
+            confirm_unknown=self._options.confirm_unknown,
+        )
         self._closed = False
         self._slots = Slots(self._options.max_parallel)
         _clients.add(self)
-
-    def send_file(
-        self,
-        file: FileLike,
-        *,
-        business_id: int,
-        chat_id: int,
-        name: str | None = None,
-        content_type: str | None = None,
-        timeout: Timeout | float | None = None,
-        on_progress: Progress | None = None,
-    ) -> SentFile | typing.Awaitable[SentFile]:
-        """Send one file into the chat with a buyer, and return when Market has taken it.
-
-        The content is read once, when a slot of the business is free; each attempt sends the same bytes from memory.
-        Repeated without asking is only what provably did not reach the chat (see `RetryPolicy`).
-
-        Args:
-            file: a path of a regular file; bytes, a bytearray or a memoryview; an open binary file, sent from its
-                current position and left open; with `AsyncChatClient` also an async iterator of bytes. 1 byte to the
-                client's `max_file_size`.
-            business_id: the id of the business (the cabinet, `campaigns[].business.id` of `GET v2/campaigns`; not the
-                id of a campaign), from 1 to 2^63-1.
-            chat_id: the id of the chat, from 1 to 2^63-1.
-            name: the file name that the buyer sees. Default: that of the file. Control and direction-override
-                characters are left out, and it is shortened to 255 bytes of UTF-8; a file without a name gets one that
-                fits its type.
-            content_type: for example "application/pdf". Default: what the extension of the name says.
-            timeout: a `Timeout`, or the total in seconds. Default: the client's.
-            on_progress: called with (bytes of the file written, its size), from 0 in each attempt; with
-                `AsyncChatClient` on the event loop. If it raises, that is logged once, and it is not called again.
-
-        Returns:
-            The file as sent: Market responded 200 with `"status": "OK"`.
-
-        Raises:
-            InvalidRequestError: an argument was refused here (for the file: InvalidFileError, EmptyFileError,
-                FileTooLargeError). Nothing went out.
-            OSError: the path is missing or forbidden. Nothing went out. What the file's own reader raises passes
-                through as well.
-            NotSentError: the buyer did not receive the file: sending it again cannot deliver it twice.
-            DeliveryUnknownError: nobody can know whether the buyer received the file: check the chat before resending.
-
-        Source: https://yandex.ru/dev/market/partner-api/doc/ru/reference/chats/sendFileToChat
-        """
-        raise NotImplementedError
-
-    def check_file(
-        self, file: FileLike, *, name: str | None = None, content_type: str | None = None
-    ) -> CheckedFile | typing.Awaitable[CheckedFile]:
-        """Return what would be sent, after every check of `send_file` that concerns the file. No request is made.
-
-        Args:
-            file: as for `send_file`. It is read whole: an open file or an iterator stands at its end afterwards.
-            name: as for `send_file`.
-            content_type: as for `send_file`.
-
-        Returns:
-            Name and type as they would be sent, the size in bytes, and the SHA-256 of the content.
-
-        Raises:
-            InvalidRequestError: it would be refused (for the file: InvalidFileError, EmptyFileError,
-                FileTooLargeError).
-            OSError: the path is missing or forbidden.
-        """
-        raise NotImplementedError
 
     def quota(self, business_id: int) -> Quota | None:
         """Return the hourly quota of a business, as the server told it last.
@@ -173,19 +120,31 @@ class BaseClient:
         Raises:
             InvalidRequestError: `business_id` is no valid id.
         """
-        return self._quotas.of(_checked_id("business_id", business_id))
+        return self._rules.quotas.of((SEND_FILE, _checked_id("business_id", business_id)))
 
     def _check_usable(self) -> None:
         if self._closed:
             refuse(f"This {type(self).__name__} is closed; make a new one.")
 
     def _begin(
-        self, send: Send, business_id: int, chat_id: int, timeout: Timeout | float | None, on_progress: Progress | None
+        self,
+        send: Send,
+        business_id: int,
+        timeout: Timeout | float | None,
+        *,
+        chat_id: int | None = None,
+        order_id: int | None = None,
+        on_progress: Progress | None = None,
     ) -> None:
         """Check what a send was told, but for the file."""
         self._check_usable()
         try:
-            send.chat_id = _checked_id("chat_id", chat_id)
+            if (chat_id is None) == (order_id is None):
+                refuse("Pass either chat_id or order_id.")
+            if chat_id is None:
+                send.order_id = _checked_id("order_id", order_id)
+            else:
+                send.chat_id = _checked_id("chat_id", chat_id)
         finally:  # so that the error about the one tells the other
             send.business_id = _checked_id("business_id", business_id)
         send.timeout = self._options.timeout.but(timeout)
@@ -203,13 +162,24 @@ class BaseClient:
         send.size = found.size or 0
         return found
 
-    def _new_attempt(self, send: Send, content: bytes) -> "tuple[Attempt, httpx.Request]":
-        """Return the record of an attempt, which is there before anything of the attempt is, and its request."""
-        from ._api import send_file_request  # when first needed: as long as all else of the import takes
+    def _begin_confirming(self, send: Send, error: object, timeout: Timeout | float | None) -> DeliveryUnknownError:
+        if not isinstance(error, DeliveryUnknownError) or not (
+            error.chat_id and isinstance(error.name, str) and error.name and isinstance(error.size, int) and error.size
+        ):
+            refuse("error must be a DeliveryUnknownError of send_file, with business_id, chat_id, name and size.")
+        if not isinstance(error.since, datetime) or error.since.tzinfo is None:
+            refuse("error.since must be the moment when the attempt began, with its time zone.")
+        self._begin(send, typing.cast(int, error.business_id), timeout, chat_id=error.chat_id)
+        send.name, send.size, send.content_type = error.name, error.size, error.content_type
+        send.order_id, send.attempts, send.unknown_attempts = error.order_id, error.attempts, error.unknown_attempts
+        return error
 
-        send.attempt = Attempt(self._credentials, send.timeout, send.deadline, self._route.peer)
-        request = send_file_request(self._route.base_url, self._credentials.headers, send, content)
-        return send.attempt, request
+    def _new_attempt(self, send: Send, step: MakeRequest, content: bytes) -> "tuple[Attempt, httpx.Request]":
+        """Return the record of an attempt, which is there before anything of the attempt is, and its request."""
+        from ._api import request_of  # when first needed: as long as all else of the import takes
+
+        send.attempt = Attempt(self._credentials, self._route.peer, send.timeout, step)
+        return send.attempt, request_of(step, self._route.base_url, self._credentials.headers, send, content)
 
     def __repr__(self) -> str:
         if not hasattr(self, "_closed"):  # shown in the traceback of a refused argument
@@ -225,7 +195,8 @@ def _begin_as_child() -> None:
     renew_lock()
     for client in list(_clients):
         client._slots = Slots(client._options.max_parallel)
-        client._quotas.renew_lock()
+        client._rules.quotas.renew_lock()
+        client._rules.claims.renew_lock()
 
 
 # Windows has it not: there nothing forks.

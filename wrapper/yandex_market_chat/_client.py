@@ -2,16 +2,20 @@
 
 import time
 from contextlib import closing, suppress
-from typing import Self, cast
+from typing import Self, TypeVar, cast
 
 import httpx
 
 from ._base_client import BaseClient, Progress
-from ._delivery import Outcome, Pause, Step, TakeSlot, advance, deliver
+from ._delivery import confirm, deliver
+from ._errors import DeliveryUnknownError
 from ._file import CheckedFile, File, FileLike, checked_file
 from ._options import Timeout
 from ._send import Send, SentFile
 from ._slots import Slot
+from ._steps import MakeRequest, Outcome, Pause, Step, Steps, TakeSlot, advance, open_chat
+
+T = TypeVar("T")
 
 
 class ChatClient(BaseClient):
@@ -22,26 +26,130 @@ class ChatClient(BaseClient):
         file: FileLike,
         *,
         business_id: int,
-        chat_id: int,
+        chat_id: int | None = None,
+        order_id: int | None = None,
         name: str | None = None,
         content_type: str | None = None,
         timeout: Timeout | float | None = None,
         on_progress: Progress | None = None,
     ) -> SentFile:
+        """Send one file into the chat with a buyer, and return when Market has taken it.
+
+        The content is read once, when a slot of the business is free; each attempt sends the same bytes from memory.
+        Repeated without asking is only what provably did not reach the chat (see `RetryPolicy`). After an unknown
+        outcome the chat's history is read: if it holds the file, the file was sent.
+
+        Args:
+            file: a path of a regular file; bytes, a bytearray or a memoryview; an open binary file, sent from its
+                current position and left open; with `AsyncChatClient` also an async iterator of bytes. 1 byte to the
+                client's `max_file_size`.
+            business_id: the id of the business (the cabinet, `campaigns[].business.id` of `GET v2/campaigns`; not the
+                id of a campaign), from 1 to 2^63-1.
+            chat_id: the id of the chat, from 1 to 2^63-1. Either this or `order_id`.
+            order_id: the id of the order whose chat it is, from 1 to 2^63-1. Its chat is opened first, once the file
+                has been read. Chats of returns cannot be opened by this client.
+            name: the file name that the buyer sees. Default: that of the file. Control and direction-override
+                characters are left out, and it is shortened to 255 bytes of UTF-8; a file without a name gets one that
+                fits its type.
+            content_type: for example "application/pdf". Default: what the extension of the name says.
+            timeout: a `Timeout`, or the total in seconds. Default: the client's.
+            on_progress: called with (bytes of the file written, its size), from 0 in each attempt; with
+                `AsyncChatClient` on the event loop. If it raises, that is logged once, and it is not called again.
+
+        Returns:
+            The file as sent: Market responded 200 with `"status": "OK"`, or the chat's history holds a file of this
+            name and size, posted by the shop's side since the attempt began.
+
+        Raises:
+            InvalidRequestError: an argument was refused here (for the file: InvalidFileError, EmptyFileError,
+                FileTooLargeError). Nothing went out.
+            OSError: the path is missing or forbidden. Nothing went out. What the file's own reader raises passes
+                through as well.
+            NotSentError: the buyer did not receive the file: sending it again cannot deliver it twice.
+            DeliveryUnknownError: nobody can know whether the buyer received the file, and the history does not show it:
+                check the chat before resending, or call `confirm` later.
+
+        Source: https://yandex.ru/dev/market/partner-api/doc/ru/reference/chats/sendFileToChat
+        """
         # This frame stays in the traceback of an error; those below it, which hold the content of the file, do not.
         with Send(time.monotonic) as send:
-            self._begin(send, business_id, chat_id, timeout, on_progress)
-            return self._deliver(send, self._look_at(send, file, name, content_type))
+            self._begin(send, business_id, timeout, chat_id=chat_id, order_id=order_id, on_progress=on_progress)
+            found = self._look_at(send, file, name, content_type)
+            return self._run(send, deliver(send, self._rules, send.deadline), found)
+
+    def open_chat(self, *, business_id: int, order_id: int, timeout: Timeout | float | None = None) -> int:
+        """Return the id of the chat of an order: Market opens it if there is none yet.
+
+        Safe to repeat, so it is tried again after 5xx, lost connections and timeouts, too. The client remembers the
+        last 10 000 chats. What a buyer sees of a chat that stays empty is not documented.
+
+        Args:
+            business_id: as for `send_file`.
+            order_id: the id of the order, from 1 to 2^63-1.
+            timeout: a `Timeout`, or the total in seconds. Default: the client's.
+
+        Returns:
+            The id of the chat, for `chat_id`.
+
+        Raises:
+            InvalidRequestError: an argument was refused here. No request was made.
+            NotSentError: no chat was opened: Market refused (`NotFoundError`: it knows no such order), no connection
+                was made, the total passed, or else a `ChatNotOpenedError`.
+
+        Source: https://yandex.ru/dev/market/partner-api/doc/ru/reference/chats/createChat
+        """
+        with Send(time.monotonic, subject="chat") as send:
+            self._begin(send, business_id, timeout, order_id=order_id)
+            send.chat_id = self._run(send, open_chat(send, self._rules, send.deadline))
+            return send.chat_id
+
+    def confirm(self, error: DeliveryUnknownError, *, timeout: Timeout | float | None = None) -> SentFile | None:
+        """Read the chat's history now, to settle a send that ended unknown.
+
+        Args:
+            error: what `send_file` raised, also one that was pickled. Its `business_id`, `chat_id`, `name`, `size` and
+                `since` say what is looked for.
+            timeout: a `Timeout`, or the total in seconds. Default: the client's.
+
+        Returns:
+            The file as sent, if the history holds a file of this name and size, posted by the shop's side since the
+            attempt began (less 300 s, for clocks that were set). None: it is not seen there, which proves nothing: a
+            message may lag or have been renamed. The history was read whole, and the error's `history_read_at` says
+            when.
+
+        Raises:
+            InvalidRequestError: an argument was refused here.
+            DeliveryUnknownError: the given error, if the history could not be read; its `later` says why.
+
+        Source: https://yandex.ru/dev/market/partner-api/doc/ru/reference/chats/getChatHistory
+        """
+        with Send(time.monotonic, subject="") as send:
+            known = self._begin_confirming(send, error, timeout)
+            return self._run(send, confirm(send, known, self._rules, send.deadline))
 
     def check_file(self, file: FileLike, *, name: str | None = None, content_type: str | None = None) -> CheckedFile:
-        with Send(time.monotonic, silent=True) as send:
+        """Return what would be sent, after every check of `send_file` that concerns the file. No request is made.
+
+        Args:
+            file: as for `send_file`. It is read whole: an open file or an iterator stands at its end afterwards.
+            name: as for `send_file`.
+            content_type: as for `send_file`.
+
+        Returns:
+            Name and type as they would be sent, the size in bytes, and the SHA-256 of the content.
+
+        Raises:
+            InvalidRequestError: it would be refused (for the file: InvalidFileError, EmptyFileError,
+                FileTooLargeError).
+            OSError: the path is missing or forbidden.
+        """
+        with Send(time.monotonic, subject="") as send:
             content = self._look_at(send, file, name, content_type).read(self._options.max_file_size)
             return checked_file(send.name, send.content_type, content)
 
-    def _deliver(self, send: Send, file: File) -> SentFile:
+    def _run(self, send: Send, steps: Steps[T], file: File | None = None) -> T:
         self._route.load()
         slots, slot, content = self._slots, Slot(), b""
-        steps = deliver(send, self._rules, send.deadline)
         outcome: Outcome | None = None
         try:
             while isinstance(step := advance(steps, outcome), Step):
@@ -51,25 +159,29 @@ class ChatClient(BaseClient):
                     if slot.ready is not None:
                         with suppress(TimeoutError):
                             slot.ready.result(send.left())
-                    if not content and send.left() != 0:
+                    if file is not None and send.left() != 0:
                         self._check_usable()
-                        content = file.read(self._options.max_file_size)
+                        content, file = file.read(self._options.max_file_size), None
                         send.size = len(content)
-                    continue
-                if not isinstance(step, Pause):
-                    outcome = self._attempt(send, content)
-                slots.release(send.business_id, slot)
-                if isinstance(step, Pause):
+                elif isinstance(step, Pause):
+                    slots.release(send.business_id, slot)
                     time.sleep(step.seconds)
+                else:
+                    outcome = self._attempt(send, step, content)
+                    slots.release(send.business_id, slot)
             return step
+        except Exception as error:
+            send.clean(error)
+            raise
         finally:
             content = b""  # a frame lives as long as an error that somebody keeps
             slots.release(send.business_id, slot)
+            steps.close()
 
-    def _attempt(self, send: Send, content: bytes) -> Outcome:
+    def _attempt(self, send: Send, step: MakeRequest, content: bytes) -> Outcome:
         from ._network import Backend, Transport  # with httpcore, as httpx itself: when first needed
 
-        attempt, request = self._new_attempt(send, content)
+        attempt, request = self._new_attempt(send, step, content)
         with attempt, closing(Backend(attempt)) as backend:
             response = Transport(self._route, backend).handle_request(request)
             attempt.answered(response)

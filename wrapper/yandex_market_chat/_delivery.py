@@ -1,163 +1,176 @@
-"""The decision core: what follows from what happened. Plain code, no I/O, the same for sync and async.
+"""The decision core: what became of a file. Plain code, no I/O, the same for sync and async.
 
-`deliver` is a generator. It yields what is to be done next and is told what came of it: a `Response` or a `Failure` of
-an attempt, nothing of the other steps. It returns the `SentFile`, or raises the error.
+The outcome is over all attempts: once one may have reached the buyer, a later refusal cannot undo that. An unknown
+outcome is looked up in the chat's history: "it is there" proves that the file was sent, anything else proves nothing.
 """
 
-import logging
-import random
-from collections.abc import Callable, Generator
-from datetime import datetime
-from typing import NamedTuple, TypeVar
+from datetime import UTC, datetime, timedelta
 
 from . import _errors as errors
-from ._answer import Answer, error_of, is_sent
-from ._attempt import Failure
-from ._options import RetryPolicy
-from ._quota import Quota, Quotas, read_quota
-from ._send import Send, SentFile, log_safely, logger
+from ._answer import Answer
+from ._claims import Kind
+from ._history import PAGES, comparable, read_page
+from ._quota import Quota
+from ._send import Send, SentFile
+from ._steps import (
+    READ_HISTORY,
+    SEND_FILE,
+    MakeRequest,
+    Rules,
+    Steps,
+    ask,
+    make_request,
+    may_repeat,
+    open_chat,
+    pause_after,
+    refusal_of,
+    when_allowed,
+)
 
-FIRST_PAUSE = 0.5
-"""Seconds at most before the first repeat; doubled for each further one."""
-LONGEST_PAUSE = 8.0
-"""Seconds at most before any repeat but that after a spent quota."""
-
-T = TypeVar("T")
-
-
-class TakeSlot(NamedTuple):
-    """Wait until a request may begin, or the total time has passed."""
-
-
-class MakeAttempt(NamedTuple):
-    """Send the request now, then release the slot."""
-
-
-class Pause(NamedTuple):
-    """Release the slot and wait."""
-
-    seconds: float
-
-
-Step = TakeSlot | MakeAttempt | Pause
-Outcome = Answer | Failure
-Steps = Generator[Step, Outcome | None, T]
-
-
-class Rules(NamedTuple):
-    """What decides beside what happened. The clocks and the dice are passed in."""
-
-    retry: RetryPolicy
-    quotas: Quotas
-    clock: Callable[[], float]
-    utcnow: Callable[[], datetime]
-    jitter: Callable[[], float] = random.random
-    waits_for_limits: bool = True
-    """Whether a 420 is repeated, and a spent quota waited for. A batch does both for a business as a whole."""
-
-
-def advance(steps: Steps[T], outcome: Outcome | None) -> Step | T:
-    """Return the next step, or what the generator returns."""
-    try:
-        return steps.send(outcome)
-    except StopIteration as ended:
-        result: T = ended.value
-        return result
+PRECISION = timedelta(seconds=5)
+"""By how much the server's clocks may differ from each other, in whole seconds and otherwise."""
+RESTART = timedelta(seconds=300)
+"""By how much a clock of this machine may have been set since."""
 
 
 def deliver(send: Send, rules: Rules, deadline: float) -> Steps[SentFile]:
-    """Decide a send.
-
-    The outcome is over all attempts: once one may have reached the buyer, a later refusal cannot undo that.
-    """
+    """Decide a send; with an order, open its chat first."""
+    if send.order_id is not None:
+        send.chat_id = yield from open_chat(send, rules, deadline)
     unknown: errors.DeliveryUnknownError | None = None  # the first
     last: errors.ChatError | None = None
     resume = rules.clock()
+    # Time to read the history after a response that did not come.
+    reserve = min(3.0, (send.timeout.total or 0.0) / 5) if rules.confirm_unknown else 0.0
     while True:
-        has_slot = False
-        while True:  # others learn while this one waits, so what is known of the quota is asked again after each wait
-            now = rules.clock()
-            spent = rules.quotas.spent_for(send.business_id, now)
-            pause = max(resume - now, spent)
-            if (pause > 0 and now + pause >= deadline) or (spent and not rules.waits_for_limits):
-                raise _final(unknown, last or _known_to_be_spent(rules.quotas.of(send.business_id)))
-            if now >= deadline:
-                raise _final(unknown, last or out_of_time("before a request could begin"))
-            if pause > 0:
-                _log(send, "pause of %.3f s", pause, pause=pause)
-                yield Pause(pause)
-            elif has_slot:
-                break
-            else:
-                yield TakeSlot()
-            has_slot = pause <= 0
-
-        send.attempts += 1
-        outcome = yield MakeAttempt()
-        if isinstance(outcome, Answer):
-            send.confirmed = is_sent(outcome)
-            quota, seconds = read_quota(outcome.headers, rules.utcnow)
-            rules.quotas.learn(send.business_id, quota, seconds, rules.clock())
-            _log(send, "attempt %d: status %d", send.attempts, outcome.status_code, status_code=outcome.status_code)
-            if send.confirmed:
-                return _sent(send, outcome, quota)
-            last, final = error_of(outcome, quota), False
+        step = MakeRequest(SEND_FILE, deadline, reserve)
+        stopped = yield from when_allowed(send, rules, step, resume)
+        if stopped is not None:
+            last, final = last or stopped, True
         else:
-            assert isinstance(outcome, Failure)  # noqa: S101  the driver's part of the bargain
-            _log(send, "attempt %d: %s", send.attempts, outcome.error)
-            last, final = outcome.error, outcome.final
-
-        if isinstance(last, errors.DeliveryUnknownError):
-            send.unknown_attempts += 1
-            unknown = unknown or last
-        send.attempt = None
-        if final or send.attempts >= rules.retry.attempts or not _may_repeat(last, rules):
-            raise _final(unknown, last)
-        resume = rules.clock() + _pause_after(send.attempts, rules.jitter())
-
-
-def out_of_time(when: str) -> errors.ChatError:
-    """Return the error of a send whose time ran out before anything was in flight."""
-    return errors.WaitTimeoutError._because(f"The total time passed {when}.")
-
-
-def _may_repeat(error: errors.ChatError, rules: Rules) -> bool:
-    if isinstance(error, errors.DeliveryUnknownError):
-        return rules.retry.resend_unknown
-    if isinstance(error, errors.RateLimitError):
-        return rules.waits_for_limits
-    return isinstance(error, errors.ConnectionFailedError)
-
-
-def _pause_after(attempts: int, chance: float) -> float:
-    # Half of it fixed, half of it by chance, so that those who were refused together do not come back together.
-    longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempts - 1, 30))
-    return longest * (0.5 + 0.5 * chance)
-
-
-def _final(unknown: errors.DeliveryUnknownError | None, last: errors.ChatError) -> errors.ChatError:
-    if unknown is None:
-        return last
-    if last is not unknown:
-        unknown.later = last
-    return unknown
+            claim = rules.claims.begin(_kind(send))
+            try:
+                outcome, quota = yield from make_request(send, rules, step)
+            finally:
+                rules.claims.end(claim, rules.clock(), confirmed=send.confirmed)
+            if isinstance(outcome, Answer):
+                if send.confirmed:
+                    return _sent(send, quota, trace_id=outcome.headers.get("traceparent"))
+                last, final = refusal_of(outcome, quota, SEND_FILE), False
+            else:
+                last, final = outcome.error, outcome.final
+            send.attempt = None
+            if isinstance(last, errors.NotFoundError):
+                rules.chats.pop((send.business_id, send.order_id or 0), None)
+            if isinstance(last, errors.DeliveryUnknownError):
+                send.unknown_attempts += 1
+                if unknown is None:
+                    unknown, send.began = last, send.attempt_began
+                    unknown.since, unknown.content_type = send.attempt_began_at, send.content_type
+            # What would fail the same way again (a bypassed network, a refused certificate) would fail to read, too.
+            if unknown is not None and not final:
+                found = yield from _settle(send, unknown, rules, deadline)
+                if found is not None:
+                    return _sent(send, rules.quotas.of((SEND_FILE, send.business_id)), message_id=found)
+        repeats = (
+            rules.retry.resend_unknown if isinstance(last, errors.DeliveryUnknownError) else may_repeat(last, rules)
+        )
+        if final or send.attempts >= rules.retry.attempts or not repeats:
+            if unknown is None:
+                raise last
+            unknown.unknown_attempts = send.unknown_attempts
+            unknown.later = last if last is not unknown else None
+            raise unknown
+        resume = rules.clock() + pause_after(send.attempts, rules.jitter())
 
 
-def _known_to_be_spent(quota: Quota | None) -> errors.ChatError:
-    reason = "The hourly quota is spent, as an earlier response told; Market was not asked."
-    return errors.QuotaExceededError._because(reason, status_code=420, quota=quota)
+def confirm(send: Send, error: errors.DeliveryUnknownError, rules: Rules, deadline: float) -> Steps[SentFile | None]:
+    """Read the history now, for the error of an earlier send. None: it is not seen there, which proves nothing."""
+    assert error.since is not None  # noqa: S101  checked by who calls this
+    age = rules.utcnow() - error.since  # both by the clock of this machine
+    send.began = rules.clock() - age.total_seconds()
+    found = yield from _read_history(send, rules, deadline, rules.clock(), RESTART)
+    if isinstance(found, errors.ChatError):
+        found.args = (str(found).replace(found._fate, "The history was not read."),)  # of the file it says nothing
+        error.later = found
+        raise error
+    if found is None:
+        error.history_read_at = rules.utcnow()
+        return None
+    return _sent(send, rules.quotas.of((SEND_FILE, send.business_id)), message_id=found)
 
 
-def _sent(send: Send, answer: Answer, quota: Quota | None) -> SentFile:
+def _settle(send: Send, unknown: errors.DeliveryUnknownError, rules: Rules, deadline: float) -> Steps[int | None]:
+    """Read the history 1, 3, 7, 15 … s after a failure, for `confirm_unknown` seconds; return the message's id."""
+    failed, offset, readings = rules.clock(), 1.0, 0
+    until = min(deadline, failed + rules.confirm_unknown)
+    while not send.unreadable and (now := rules.clock()) < until:
+        due = failed + offset
+        offset = offset * 2 + 1
+        if due >= until:
+            if readings:
+                break
+            due = now + (until - now) / 2  # with little time left, a reading that is early beats none
+        if due < now and failed + offset < until:
+            continue
+        readings += 1
+        found = yield from _read_history(send, rules, until, due, PRECISION)
+        if isinstance(found, errors.ChatError):
+            # Others, a refusal and what is no history, would be the same again.
+            send.unreadable = isinstance(found, errors.ApiError) and not isinstance(
+                found, errors.ServerError | errors.RateLimitError
+            )
+        elif found is not None:
+            return found
+        else:
+            unknown.history_read_at = rules.utcnow()
+    return None
+
+
+def _read_history(
+    send: Send, rules: Rules, deadline: float, resume: float, margin: timedelta
+) -> Steps[int | errors.ChatError | None]:
+    """Read the history whole; return the message that holds the file, None if none does, or why it was not read."""
+    messages: dict[int, datetime] = {}
+    token: str | None = None
+    since: datetime | None = None
+    for _ in range(PAGES):
+        page = yield from ask(send, rules, MakeRequest(READ_HISTORY, deadline, page_token=token), read_page, resume)
+        if isinstance(page, errors.ChatError):
+            return page
+        # The server's clock now, less the time since the attempt began, is that clock when it began.
+        ago = timedelta(seconds=rules.clock() - send.began)
+        since = since or _before(page.date or rules.utcnow(), ago + margin)
+        for each in page.posted:
+            if each.size == send.size and comparable(each.name) == comparable(send.name) and each.created_at >= since:
+                messages[each.message_id] = each.created_at
+        oldest_first = sorted(messages, key=lambda number: (messages[number], number))
+        if (found := rules.claims.take(_kind(send), send.began - margin.total_seconds(), oldest_first)) is not None:
+            return found
+        token, resume = page.next_token, rules.clock()
+        if not token:
+            return None
+    return errors.UnclearResponseError._because(f"The history has more than {PAGES} pages.")
+
+
+def _before(moment: datetime, time: timedelta) -> datetime:
+    try:
+        return moment - time
+    except OverflowError:  # a Date or an error of the year 1
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def _kind(send: Send) -> Kind:
+    return Kind(send.business_id, send.chat_id, comparable(send.name), send.size)
+
+
+def _sent(send: Send, quota: Quota | None, trace_id: str | None = None, message_id: int | None = None) -> SentFile:
     return SentFile(
         **send.facts(),
         content_type=send.content_type,
-        unknown_attempts=send.unknown_attempts,
-        trace_id=answer.headers.get("traceparent"),
+        unknown_attempts=send.unknown_attempts - (message_id is not None),
+        trace_id=trace_id,
         quota=quota,
+        confirmed_by="response" if message_id is None else "history",
+        message_id=message_id,
     )
-
-
-def _log(send: Send, message: str, *values: object, **fields: object) -> None:
-    if logger.isEnabledFor(logging.DEBUG):
-        log_safely(logging.DEBUG, message, *values, extra=send.describe(**fields))

@@ -9,6 +9,7 @@ ChatError
 │   │       ├── EmptyFileError
 │   │       └── FileTooLargeError
 │   ├── ConnectionFailedError       no connection was made, so no request
+│   ├── ChatNotOpenedError          the order's chat could not be opened
 │   └── WaitTimeoutError            time ran out before anything was in flight
 ├── DeliveryUnknownError            nobody can know whether the buyer received the file
 │   ├── ConnectionLostError         broken after the request was given to a connection
@@ -59,7 +60,9 @@ class ChatError(Exception):
     business_id: int | None = None
     """The business (cabinet) of the send; None if what was passed is not a valid id."""
     chat_id: int | None = None
-    """The chat of the send; None if what was passed is not a valid id."""
+    """The chat of the send; None if what was passed is not a valid id, or the chat of the order was not opened."""
+    order_id: int | None = None
+    """The order of the send, if the call named it."""
     name: str | None = None
     """The file name as sent; None if it was not known yet."""
     size: int | None = None
@@ -76,6 +79,8 @@ class ChatError(Exception):
     refused or the proxy said no for good.
     """
 
+    _reason: str = ""  # the first sentence of the text
+
     # What a caller reads after the reason: what it means for the file, and what to do. The command prints the same, so
     # no argument of a Python function is named.
     _fate: ClassVar[str] = ""
@@ -88,7 +93,7 @@ class ChatError(Exception):
         `known` are its attributes, as far as they are known here.
         """
         error = cls(" ".join(part for part in (reason, cls._fate, advice or cls._advice) if part))
-        vars(error).update(known)
+        vars(error).update(known, _reason=reason)
         return error
 
 
@@ -128,21 +133,40 @@ class ConnectionFailedError(NotSentError):
     """
 
     retryable = True
-    _advice = "Check the network, the proxy and the server address, then send it again."
+    _advice = "Check the network, the proxy and the server address, then try again."
 
 
 class WaitTimeoutError(NotSentError):
     """The total time passed while the send waited for a slot or for the file; nothing was in flight. Retryable."""
 
     retryable = True
-    _advice = "Send it again, with a longer timeout if this happens often."
+    _advice = "Try again, with a longer timeout if this happens often."
+
+
+class ChatNotOpenedError(NotSentError):
+    """The chat of the order could not be opened, so the file was not sent.
+
+    The connection was lost, no response came, or it was a 5xx or names no chat. Retryable, unless the response would be
+    the same again.
+    """
+
+    _advice = "Opening a chat is safe to repeat."
 
 
 class DeliveryUnknownError(ChatError):
     """Nobody can know whether the buyer received the file: check the chat before resending."""
 
+    since: datetime | None = None
+    """When the first unknown attempt began, in UTC, by the clock of this machine."""
+    unknown_attempts: int = 1
+    """How many attempts may have delivered the file; more than 1 with `resend_unknown` only."""
+    content_type: str = ""
+    """The type as sent."""
+    history_read_at: datetime | None = None
+    """When the chat's history was read whole, in UTC, without finding the file: which proves nothing. None: never."""
     later: ChatError | None = None
-    """The failure of a later attempt, if there was one; it cannot undo that this one may have arrived."""
+    """The failure of a later attempt, or of reading the history for `confirm`; it cannot undo that this one may have
+    arrived."""
 
     _fate = "Nobody can know whether the buyer received the file."
     _advice = "Check the chat before resending."
@@ -199,7 +223,7 @@ class AccessDeniedError(ApiError, NotSentError):
 class NotFoundError(ApiError, NotSentError):
     """404: Market knows no such business or chat. The file was not sent; check the ids and the server address."""
 
-    _advice = "Check the business id (of the cabinet, not of a campaign), the chat id and the server address."
+    _advice = "Check the business id (of the cabinet, not of a campaign), the chat or order id and the server address."
 
 
 class RateLimitError(ApiError, NotSentError):
@@ -209,7 +233,7 @@ class RateLimitError(ApiError, NotSentError):
     """
 
     retryable = True
-    _advice = "Send it again later."
+    _advice = "Try again later."
 
 
 class ParallelLimitError(RateLimitError):
@@ -218,7 +242,7 @@ class ParallelLimitError(RateLimitError):
     Market allows 4, over all tokens, processes and hosts of the cabinet (API documentation).
     """
 
-    _advice = "Send it again in a moment, or send fewer files at once."
+    _advice = "Try again in a moment, or make fewer requests at once."
 
 
 class QuotaExceededError(RateLimitError):
@@ -230,13 +254,15 @@ class QuotaExceededError(RateLimitError):
 
     resets_at: datetime | None = None
     """When the quota is renewed, in UTC, according to Market."""
+    operation: str | None = None
+    """Whose quota it is, by its name in the API documentation: "sendFileToChat", "createChat" or "getChatHistory"."""
 
-    _advice = "Send it again when the quota has been renewed."
+    _advice = "Try again when the quota has been renewed."
 
     @classmethod
     def _because(cls, reason: str, *, quota: Quota | None = None, **known: Any) -> Self:
         if quota and quota.resets_at:
-            advice = f"Send it again after {quota.resets_at:%Y-%m-%d %H:%M:%S %Z}."
+            advice = f"Try again after {quota.resets_at:%Y-%m-%d %H:%M:%S %Z}."
             known = {"advice": advice, "resets_at": quota.resets_at} | known
         return super()._because(reason, quota=quota, **known)
 

@@ -6,10 +6,8 @@ before it happens. Nothing outlives an attempt: Market does not support keep-ali
 """
 
 import asyncio
-import math
 import socket
 import ssl
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -255,8 +253,8 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
         """Connect to the first address of `host` that takes it."""
         self._attempt.connecting()
         loop = asyncio.get_running_loop()
-        left = self._attempt.deadline - time.monotonic()
-        self._bound.reschedule(loop.time() + left if left < math.inf else None)
+        left = self._attempt.left()
+        self._bound.reschedule(None if left is None else loop.time() + left)
         connect = self._attempt.timeout.connect
         async with asyncio.timeout(connect):
             addresses = await _resolve(host, port)

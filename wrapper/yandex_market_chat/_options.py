@@ -98,12 +98,15 @@ class Options:
     max_file_size: int
     max_parallel: int
     integration: str | None
+    confirm_unknown: float
 
     def __post_init__(self) -> None:
         if not isinstance(self.retry, RetryPolicy):
             refuse(f"retry must be a RetryPolicy, not {type(self.retry).__name__}.")
         _check_count("max_file_size", self.max_file_size)
         _check_count("max_parallel", self.max_parallel)
+        if self.confirm_unknown != 0 or isinstance(self.confirm_unknown, bool):
+            _check_seconds("confirm_unknown", self.confirm_unknown, " (0: never)")
         named = self.integration
         # It stands in a header.
         if named is not None and not (isinstance(named, str) and len(named) <= 100 and _INTEGRATION.fullmatch(named)):

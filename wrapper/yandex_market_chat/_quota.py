@@ -11,6 +11,10 @@ from typing import NamedTuple
 LONGEST_WINDOW = timedelta(hours=1, minutes=1)
 
 
+Key = tuple[str, int]
+"""An operation and a business."""
+
+
 @dataclass(frozen=True, slots=True)
 class Quota:
     """The quota of one business for this operation, as one response told it (headers X-RateLimit-Resource-*)."""
@@ -30,10 +34,10 @@ def read_quota(headers: Mapping[str, str], now: Callable[[], datetime]) -> tuple
     """
     limit = _count(headers.get("X-RateLimit-Resource-Limit"))
     remaining = _count(headers.get("X-RateLimit-Resource-Remaining"))
-    resets_at = _moment(headers.get("X-RateLimit-Resource-Until"))
+    resets_at = moment(headers.get("X-RateLimit-Resource-Until"))
     seconds = 0.0
     if resets_at is not None:
-        ahead = resets_at - (_moment(headers.get("Date")) or now())
+        ahead = resets_at - (moment(headers.get("Date")) or now())
         if ahead > LONGEST_WINDOW:
             resets_at = None
         else:
@@ -48,7 +52,8 @@ def _count(value: str | None) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
-def _moment(value: str | None) -> datetime | None:
+def moment(value: str | None) -> datetime | None:
+    """Return what an HTTP date says."""
     if value is None:
         return None
     # An HTTP date (RFC 9110, section 5.6.7), whatever weekday it names: the official example has a wrong one.
@@ -73,45 +78,45 @@ class Quotas:
 
     def forget(self) -> None:
         """Know nothing, as at the beginning."""
-        self._known: dict[int, _Known] = {}
+        self._known: dict[Key, _Known] = {}
 
     def renew_lock(self) -> None:
         """Forget the lock, in a forked child: it may be held by a thread that only the parent has."""
         self._lock = threading.Lock()
 
-    def learn(self, business_id: int, quota: Quota | None, seconds: float, now: float) -> None:
+    def learn(self, key: Key, quota: Quota | None, seconds: float, now: float) -> None:
         """Take in what a response told; `now` is the monotonic moment when it came."""
         if quota is None:
             return
         told = _Known(quota, now + seconds)
         with self._lock:
-            known = self._known.get(business_id, told)
+            known = self._known.get(key, told)
             until = known.quota.resets_at
             if until is None or (now >= known.renewed if quota.resets_at is None else quota.resets_at > until):
-                self._known[business_id] = told
+                self._known[key] = told
             elif quota.resets_at == until:
                 # One window: the least that was left counts. `Date` has whole seconds and a response takes time to
                 # arrive, so each estimate of the end is late, and the earliest is the best.
                 least = [left for left in (quota.remaining, known.quota.remaining) if left is not None]
                 merged = Quota(quota.limit or known.quota.limit, min(least, default=None), until)
-                self._known[business_id] = _Known(merged, min(told.renewed, known.renewed))
+                self._known[key] = _Known(merged, min(told.renewed, known.renewed))
 
-    def of(self, business_id: int) -> Quota | None:
+    def of(self, key: Key) -> Quota | None:
         """Return what is known."""
-        known = self._known.get(business_id)
+        known = self._known.get(key)
         return known.quota if known else None
 
-    def left(self, business_id: int, now: float) -> tuple[int | None, float]:
+    def left(self, key: Key, now: float) -> tuple[int | None, float]:
         """Return how many requests are known to be left, and for how many seconds more that holds.
 
         None, for 0 seconds, if that is not known, or no longer.
         """
-        known = self._known.get(business_id)
+        known = self._known.get(key)
         if known is None or known.quota.resets_at is None or now >= known.renewed:
             return None, 0.0
         return known.quota.remaining, known.renewed - now
 
-    def spent_for(self, business_id: int, now: float) -> float:
+    def spent_for(self, key: Key, now: float) -> float:
         """Return for how many seconds more the quota is known to be spent; 0 if it is not."""
-        left, seconds = self.left(business_id, now)
+        left, seconds = self.left(key, now)
         return seconds if left == 0 else 0.0

@@ -7,10 +7,11 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from ._attempt import Attempt
-from ._errors import ChatError, DeliveryUnknownError
+from ._errors import ChatError, DeliveryUnknownError, NotSentError
 from ._options import Timeout
 from ._quota import Quota
 
@@ -19,10 +20,12 @@ logger = logging.getLogger("yandex_market_chat")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentFile:
-    """A file that has been sent: Market responded 200 with `"status": "OK"`. The API gives no message id."""
+    """A file that has been sent: Market responded with the documented OK, or the chat's history holds the file."""
 
     business_id: int
     chat_id: int
+    order_id: int | None
+    """The order whose chat it is, if the call named it."""
     name: str
     """The name as sent."""
     size: int
@@ -31,13 +34,18 @@ class SentFile:
     attempts: int
     """Requests begun, the successful one included."""
     unknown_attempts: int
-    """How many of the earlier attempts may have delivered the file too; 0 unless `resend_unknown` was chosen."""
+    """How many other attempts may have delivered the file too; 0 unless `resend_unknown` was chosen."""
     elapsed: float
     """Seconds from the call to the response."""
     trace_id: str | None
     """The `traceparent` of the response: the request id to quote to Market's support."""
     quota: Quota | None
     """The quota as this response told it; None if it told none."""
+    confirmed_by: str = "response"
+    """"response": Market said OK. "history": the response was lost, and the chat holds a file of this name and size,
+    posted by the shop's side since the attempt began; it may hold more than one."""
+    message_id: int | None = None
+    """The message that holds the file; None unless the history told it: the response has no id."""
 
 
 @dataclass(slots=True)
@@ -47,15 +55,20 @@ class Send:
     clock: Callable[[], float] = field(repr=False)
     business_id: int = 0  # 0 and "": not known yet
     chat_id: int = 0
+    order_id: int | None = None
     name: str = ""
     size: int = 0
     content_type: str = ""
-    attempts: int = 0
+    attempts: int = 0  # requests of what was asked
     unknown_attempts: int = 0
     timeout: Timeout = Timeout()  # noqa: RUF009  frozen
     deadline: float = math.inf
     on_sent: Callable[[int], None] | None = field(default=None, repr=False)
-    silent: bool = False  # a file is only looked at: its end is no news
+    subject: str = "file"  # or "chat", if one is only opened; "": nothing is sent, and its end is no news
+    began: float = 0.0  # when the first unknown attempt began, and the latest one of all
+    attempt_began: float = 0.0
+    attempt_began_at: datetime | None = None
+    unreadable: bool = False  # the history cannot be read, now and later
     confirmed: bool = False  # Market has said that it is sent
     attempt: Attempt | None = field(default=None, repr=False)  # until what came of it is known
     started: float = field(init=False)
@@ -72,7 +85,7 @@ class Send:
         """What became of the file if nothing more happens: "sent", "unknown" or "not sent"."""
         if self.confirmed:
             return "sent"
-        unknown = self.unknown_attempts or (self.attempt is not None and self.attempt.may_have_started)
+        unknown = self.unknown_attempts or (self.attempt is not None and self.attempt.may_have_delivered)
         return "unknown" if unknown else "not sent"
 
     def facts(self) -> dict[str, Any]:
@@ -80,6 +93,7 @@ class Send:
         return {
             "business_id": self.business_id or None,
             "chat_id": self.chat_id or None,
+            "order_id": self.order_id,
             "name": self.name or None,
             "size": self.size or None,
             "attempts": self.attempts,
@@ -95,31 +109,42 @@ class Send:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        delivery, requested = self.delivery, self.attempt is not None
+        self.attempt = None  # what it received is in it, and an error may keep the send
         if isinstance(error, ChatError):
             self._complete(error)
-        if error is not None and (self.attempt is not None or isinstance(error, ChatError)):
+        if error is not None and (requested or isinstance(error, ChatError)):
             strip_traceback(error)
-        if self.silent or (error is None and not logger.isEnabledFor(logging.INFO)):
+        if not self.subject or (error is None and not logger.isEnabledFor(logging.INFO)):
             return
-        extra = self.describe(outcome=type(error).__name__ if error else "SentFile", delivery=self.delivery)
-        what = f"{self.name!r} to {self.business_id or '?'}/{self.chat_id or '?'}" if self.name else "nothing yet"
+        extra = self.describe(outcome=type(error).__name__ if error else "SentFile", delivery=delivery)
+        target = f"{self.business_id or '?'}/{self.chat_id or (f'order {self.order_id}' if self.order_id else '?')}"
+        what = target if self.subject == "chat" else f"{self.name!r} to {target}" if self.name else "nothing yet"
+        done, undone = ("opened", "not opened") if self.subject == "chat" else ("sent", "not sent")
         if error is None:
-            log_safely(logging.INFO, "sent %s", what, extra=extra)
+            log_safely(logging.INFO, f"{done} %s", what, extra=extra)
         elif isinstance(error, ChatError):
-            unknown = isinstance(error, DeliveryUnknownError)
-            fate = "delivery unknown" if unknown else "not sent"
+            fate = "delivery unknown" if isinstance(error, DeliveryUnknownError) else undone
             log_safely(logging.INFO, "%s: %s [%s]", fate, error, what, extra=extra)
-        elif self.delivery == "sent":
+        elif delivery == "sent":
             log_safely(logging.WARNING, "sent, then interrupted by %s [%s]", type(error).__name__, what, extra=extra)
-        elif self.delivery == "unknown":
+        elif delivery == "unknown":
             text = "delivery unknown: interrupted by %s; check the chat before resending [%s]"
             log_safely(logging.WARNING, text, type(error).__name__, what, extra=extra)
         else:
-            log_safely(logging.INFO, "not sent: %s [%s]", type(error).__name__, what, extra=extra)
+            log_safely(logging.INFO, "%s: %s [%s]", undone, type(error).__name__, what, extra=extra)
+
+    def clean(self, error: Exception) -> None:
+        """Take the secrets out of a defect."""
+        if self.attempt is not None and not isinstance(error, ChatError):
+            self.attempt.clean(error)
 
     def _complete(self, error: ChatError) -> None:
-        """Tell an error, and the later one that it may hold, which send it belongs to."""
-        vars(error).update({**self.facts(), "size": self.size or None if error.size is None else error.size})
+        """Tell an error, and the later one that it may hold, which send it belongs to; once."""
+        if "elapsed" not in vars(error):
+            vars(error).update({**self.facts(), "size": self.size or None if error.size is None else error.size})
+        if self.subject == "chat":
+            error.args = (str(error).replace(NotSentError._fate, "The chat was not opened."),)
         if isinstance(error, DeliveryUnknownError) and error.later is not None:
             self._complete(error.later)
 

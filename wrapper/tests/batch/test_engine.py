@@ -13,6 +13,7 @@ import pytest
 
 from yandex_market_chat import InvalidRequestError, Quota, QuotaExceededError, RateLimitError, RetryPolicy, Timeout
 from yandex_market_chat._quota import Quotas
+from yandex_market_chat._steps import SEND_FILE
 from yandex_market_chat.batch import BatchError, BatchProgress, BusinessProgress, _engine, _pace, _room
 from yandex_market_chat.batch._estimate import Estimate
 from yandex_market_chat.batch._pace import Pace
@@ -147,7 +148,7 @@ def test_too_many_at_once_makes_it_slower(mailing: Mailing) -> None:
 
 
 def test_an_item_that_is_refused_with_420_for_ever(mailing: Mailing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_pace, "_pause_after", lambda *_: 0.01)
+    monkeypatch.setattr(_pace, "pause_after", lambda *_: 0.01)
     mailing.server.script_for(1, *[Answer(420)] * _pace.TRIES)
     mailing.write(*chats(2))
     result = mailing.run()
@@ -414,7 +415,7 @@ def test_a_report_that_cannot_be(mailing: Mailing, name: str) -> None:
 
 def test_a_spent_quota_is_waited_for_to_its_end() -> None:
     quotas = Quotas()
-    quotas.learn(1, Quota(1000, 0, datetime(2026, 1, 1, 13, tzinfo=UTC)), 600.0, 0.0)
+    quotas.learn((SEND_FILE, 1), Quota(1000, 0, datetime(2026, 1, 1, 13, tzinfo=UTC)), 600.0, 0.0)
     pace = Pace(1, quotas, 4)
     pace.ended(pace.started(), QuotaExceededError._because("spent", status_code=420), 0.0)
     assert pace.wait(0.0) == 600.0

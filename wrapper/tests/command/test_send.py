@@ -111,7 +111,7 @@ def test_statuses(send: Send, server: MockServer, file: Path) -> None:
     assert (spent["error"], spent["outcome"]) == ("QuotaExceededError", "not sent")
     assert (spent["status"], spent["retryable"]) == (3, True)
     assert spent["resets_at"]
-    assert spent["message"].endswith("Send it again after 2026-01-01 13:00:00 UTC.")
+    assert spent["message"].endswith("Try again after 2026-01-01 13:00:00 UTC.")
     nobody = send(file, "--json", "--base-url", "http://127.0.0.1:1", "--timeout", "4").told
     assert (nobody["error"], nobody["status"]) == ("ConnectionFailedError", 3)
 

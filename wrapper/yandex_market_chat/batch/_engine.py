@@ -18,6 +18,7 @@ from .. import _errors as errors
 from .._async_client import AsyncChatClient, BatchDoor
 from .._file import _read_path
 from .._send import logger
+from .._steps import SEND_FILE
 from ._estimate import Estimate
 from ._journal import NOT_SENT, PENDING, SENDING, SENT, UNKNOWN, Change, Item, Journal
 from ._lookup import find
@@ -288,8 +289,9 @@ class _Run:
             self._room.give_back(item.size)
             shown = self.progress.businesses[item.business_id]
             shown.in_flight -= 1
-            shown.quota = self._door.quotas.of(item.business_id)
-            self._estimate.learned(item.business_id, self._door.quotas.left(item.business_id, now)[1])
+            key = (SEND_FILE, item.business_id)
+            shown.quota = self._door.quotas.of(key)
+            self._estimate.learned(item.business_id, self._door.quotas.left(key, now)[1])
             if self._reach.ended(marks[1], outcome, now):
                 self._wake()
             self.progress.trouble = self._reach.trouble

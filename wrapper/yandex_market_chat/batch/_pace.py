@@ -6,9 +6,9 @@ import math
 import random
 
 from .. import _errors as errors
-from .._delivery import _pause_after
 from .._quota import Quotas
 from .._send import SentFile
+from .._steps import SEND_FILE, pause_after
 from ._outcome import is_doubtful
 
 LONGEST_PAUSE = 60.0
@@ -47,7 +47,7 @@ class Pace:
 
     def wait(self, now: float) -> float:
         """Return the seconds until one more may start: 0 now, infinite when only a response can tell."""
-        left, seconds = self._quotas.left(self.business_id, now)
+        left, seconds = self._quotas.left((SEND_FILE, self.business_id), now)
         if now < self._resume:
             return max(self._resume - now, seconds if left == 0 else 0.0)
         self._fewer = [until for until in self._fewer if now < until]
@@ -73,7 +73,7 @@ class Pace:
         if isinstance(outcome, SentFile | errors.ApiError):
             # What it tells of the quota includes all that was lost before it began.
             self._accounted = max(self._accounted, mark)
-            left, _ = self._quotas.left(self.business_id, now)
+            left, _ = self._quotas.left((SEND_FILE, self.business_id), now)
             self._told = left is not None
         elif isinstance(outcome, errors.DeliveryUnknownError):
             self._lost += 1
@@ -86,7 +86,7 @@ class Pace:
             self._fewer.append(now + RESTING)
             untold = self._limited >= PATIENT and not isinstance(outcome, errors.ParallelLimitError)
             # Told by nothing which of the limits it is: it may be the hour's.
-            self._pause(now, RESTING if untold else _pause_after(self._limited, random.random()))  # noqa: S311
+            self._pause(now, RESTING if untold else pause_after(self._limited, random.random()))  # noqa: S311
         if self._refused >= REFUSALS:
             self.give_up(f"{REFUSALS} sends in a row were refused", outcome)
         elif self._unknown >= UNKNOWN:

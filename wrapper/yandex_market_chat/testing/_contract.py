@@ -274,7 +274,7 @@ def _schemes(document: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator[K
         for name, scopes in alternative.items():
             scheme = resolve(document["components"]["securitySchemes"][name], document)
             if scheme["type"] == "apiKey":
-                yield KeyScheme(scheme["name"], tuple(node.get("x-scopes", ())))
+                yield KeyScheme(scheme["name"], tuple(node.get("x-scopes", scheme.get("x-scopes", ()))))
             else:
                 yield BearerScheme(tuple(scopes))
 

@@ -23,20 +23,22 @@ class MarketChat(MockServer):
     scripted was not used; `@pytest.mark.market_chat(allow_violations=True, allow_unused=True)` relaxes either.
 
     The clients wait at most 2 s for each read and write, and 30 s in all, so that a silence soon ends as
-    ResponseTimeoutError. Setting or moving the clock makes them forget what they know of allowances: a spent quota is
+    ResponseTimeoutError, and read the history for 1 s after an unknown outcome. Setting or moving the clock makes them forget what they know of quotas: a spent quota is
     renewed by `clock.move(3600)`.
     """
 
     @cached_property
     def client(self) -> ChatClient:
         """A `ChatClient` of this server, whatever proxies and keys the environment names."""
-        return ChatClient(api_key=self.api_key, base_url=self.base_url, timeout=_TIMEOUT, proxy="")
+        return ChatClient(api_key=self.api_key, base_url=self.base_url, timeout=_TIMEOUT, confirm_unknown=1.0, proxy="")
 
     @cached_property
     def async_client(self) -> AsyncChatClient:
         """An `AsyncChatClient` of this server; usable in one event loop after another."""
         # Nobody closes it: it keeps no connection between two sends, so it holds nothing to be closed.
-        return AsyncChatClient(api_key=self.api_key, base_url=self.base_url, timeout=_TIMEOUT, proxy="")
+        return AsyncChatClient(
+            api_key=self.api_key, base_url=self.base_url, timeout=_TIMEOUT, confirm_unknown=1.0, proxy=""
+        )
 
     def start(self) -> Self:
         """Begin to listen; connections are accepted when it returns. RuntimeError if it was started before."""
@@ -48,7 +50,7 @@ class MarketChat(MockServer):
         """Let the clients ask again: they measure on a clock of their own, which no test can move."""
         for name in ("client", "async_client"):
             if name in vars(self):
-                vars(self)[name]._quotas.forget()
+                vars(self)[name]._rules.quotas.forget()
 
     def stop(self) -> None:
         """End the server and the client."""

@@ -1,0 +1,218 @@
+"""What a driver is told to do next, and when a request may begin. Plain code, no I/O, the same for sync and async.
+
+The generators here and in `_delivery` yield a step and are told what came of it: an `Answer` or a `Failure` of a
+request, nothing of the other steps.
+"""
+
+import logging
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Generator
+from datetime import datetime
+from typing import NamedTuple, TypeVar
+
+from . import _errors as errors
+from ._answer import Answer, error_of, is_sent
+from ._attempt import Failure
+from ._claims import Claims
+from ._options import RetryPolicy
+from ._quota import Quota, Quotas, read_quota
+from ._send import Send, log_safely, logger
+
+FIRST_PAUSE = 0.5
+"""Seconds at most before the first repeat; doubled for each further one."""
+LONGEST_PAUSE = 8.0
+"""Seconds at most before any repeat but that after a spent quota."""
+
+MOST_CHATS = 10_000
+SEND_FILE, OPEN_CHAT, READ_HISTORY = "sendFileToChat", "createChat", "getChatHistory"
+_LATER = (errors.ServerError, errors.ConnectionLostError, errors.ResponseTimeoutError)
+"""What an operation that is safe to repeat is repeated after, too."""
+
+T = TypeVar("T")
+
+
+class TakeSlot(NamedTuple):
+    """Wait until a request may begin, or the total time has passed."""
+
+
+class Pause(NamedTuple):
+    """Release the slot and wait."""
+
+    seconds: float
+
+
+class MakeRequest(NamedTuple):
+    """Make a request now, then release the slot."""
+
+    operation: str
+    deadline: float
+    reserve: float = 0.0
+    """Seconds of what is left that reading the response should leave, if it can."""
+    page_token: str | None = None
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the response holds a buyer's words."""
+        return self.operation == READ_HISTORY
+
+    @property
+    def carries_file(self) -> bool:
+        """Whether the file goes out with it."""
+        return self.operation == SEND_FILE
+
+
+Step = TakeSlot | Pause | MakeRequest
+Outcome = Answer | Failure
+Steps = Generator[Step, Outcome | None, T]
+
+
+class Rules(NamedTuple):
+    """What decides beside what happened. The clocks and the dice are passed in."""
+
+    retry: RetryPolicy
+    quotas: Quotas
+    claims: Claims
+    chats: OrderedDict[tuple[int, int], int]
+    """The chats that were opened, by business and order."""
+    clock: Callable[[], float]
+    utcnow: Callable[[], datetime]
+    jitter: Callable[[], float] = random.random
+    waits_for_limits: bool = True
+    """Whether a 420 is repeated, and a spent quota waited for. A batch does both for a business as a whole."""
+    confirm_unknown: float = 0.0
+    """For how many seconds after an unknown outcome the chat's history is read."""
+
+
+def advance(steps: Steps[T], outcome: Outcome | None) -> Step | T:
+    """Return the next step, or what the generator returns."""
+    try:
+        return steps.send(outcome)
+    except StopIteration as ended:
+        result: T = ended.value
+        return result
+
+
+def when_allowed(send: Send, rules: Rules, step: MakeRequest, resume: float) -> Steps[errors.ChatError | None]:
+    """Wait until a request may begin, not before `resume`; return why it may not, if its time is up or its quota spent.
+
+    Others learn while this one waits, so what is known of the quota is asked again after each wait.
+    """
+    key = (step.operation, send.business_id)
+    has_slot = False
+    while True:
+        now = rules.clock()
+        spent = rules.quotas.spent_for(key, now)
+        pause = max(resume - now, spent)
+        if spent and (now + pause >= step.deadline or not rules.waits_for_limits):
+            return _known_to_be_spent(step.operation, rules.quotas.of(key))
+        if now + max(pause, 0.0) >= step.deadline:
+            return out_of_time("before a request could begin")
+        if pause > 0:
+            log_debug(send, "pause of %.3f s", pause, pause=pause)
+            yield Pause(pause)
+        elif has_slot:
+            return None
+        else:
+            yield TakeSlot()
+        has_slot = pause <= 0
+
+
+def make_request(send: Send, rules: Rules, step: MakeRequest) -> Steps[tuple[Outcome, Quota | None]]:
+    """Make one request, now."""
+    send.attempts += step.carries_file or send.subject == "chat"
+    if step.carries_file:
+        send.attempt_began, send.attempt_began_at = rules.clock(), rules.utcnow()
+    outcome = yield step
+    what = f"attempt {send.attempts}" if step.carries_file else step.operation
+    if isinstance(outcome, Answer):
+        send.confirmed = step.carries_file and is_sent(outcome)
+        quota, seconds = read_quota(outcome.headers, rules.utcnow)
+        rules.quotas.learn((step.operation, send.business_id), quota, seconds, rules.clock())
+        log_debug(send, "%s: status %d", what, outcome.status_code, status_code=outcome.status_code)
+        return outcome, quota
+    assert isinstance(outcome, Failure)  # noqa: S101  the driver's part of the bargain
+    log_debug(send, "%s: %s", what, outcome.error)
+    return outcome, None
+
+
+def ask(
+    send: Send, rules: Rules, step: MakeRequest, read: Callable[[Answer], T | None], resume: float | None = None
+) -> Steps[T | errors.ChatError]:
+    """Make a request that is safe to repeat; return what `read` makes of the response, or the error."""
+    last: errors.ChatError | None = None
+    resume = rules.clock() if resume is None else resume
+    for attempts in range(1, rules.retry.attempts + 1):
+        stopped = yield from when_allowed(send, rules, step, resume)
+        if stopped is not None:
+            return last or stopped
+        outcome, quota = yield from make_request(send, rules, step)
+        if isinstance(outcome, Failure):
+            last, final = outcome.error, outcome.final
+        else:
+            if outcome.status_code == 200 and not outcome.body_truncated and (found := read(outcome)) is not None:
+                return found
+            # What a history holds is the buyer's: nothing of it stays in an error.
+            outcome = outcome._replace(body=b"") if step.is_private else outcome
+            last, final = refusal_of(outcome, quota, step.operation), False
+        if final or not (isinstance(last, _LATER) or may_repeat(last, rules)):
+            break
+        resume = rules.clock() + pause_after(attempts, rules.jitter())
+    assert last is not None  # noqa: S101  there is at least one attempt
+    return last
+
+
+def open_chat(send: Send, rules: Rules, deadline: float) -> Steps[int]:
+    """Return the id of the chat of `send.order_id`: the remembered one, else Market's."""
+    from ._api import chat_id_of  # when first needed: as long as all else of the import takes
+
+    assert send.order_id is not None  # noqa: S101  who calls this has one
+    order = (send.business_id, send.order_id)
+    found = rules.chats.get(order) or (yield from ask(send, rules, MakeRequest(OPEN_CHAT, deadline), chat_id_of))
+    if not isinstance(found, errors.ChatError):
+        rules.chats[order] = found
+        if len(rules.chats) > MOST_CHATS:
+            rules.chats.popitem(last=False)
+        return found
+    if isinstance(found, errors.NotSentError) and not isinstance(found, errors.UnexpectedResponseError):
+        raise found
+    reason = f"The chat of order {send.order_id} could not be opened. {found._reason}"
+    raise errors.ChatNotOpenedError._because(reason, retryable=found.retryable or isinstance(found, _LATER))
+
+
+def refusal_of(answer: Answer, quota: Quota | None, operation: str) -> errors.ApiError:
+    """Return the error that an answer other than the documented OK stands for."""
+    error = error_of(answer, quota)
+    if isinstance(error, errors.QuotaExceededError):
+        error.operation = operation
+    return error
+
+
+def may_repeat(error: errors.ChatError, rules: Rules) -> bool:
+    """Whether what provably did nothing is tried again without asking."""
+    return isinstance(error, errors.ConnectionFailedError) or (
+        isinstance(error, errors.RateLimitError) and rules.waits_for_limits
+    )
+
+
+def pause_after(attempts: int, chance: float) -> float:
+    """Return the seconds before the next attempt."""
+    # Half of it fixed, half of it by chance, so that those who were refused together do not come back together.
+    longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempts - 1, 30))
+    return longest * (0.5 + 0.5 * chance)
+
+
+def out_of_time(when: str) -> errors.ChatError:
+    """Return the error of a send whose time ran out before anything was in flight."""
+    return errors.WaitTimeoutError._because(f"The total time passed {when}.")
+
+
+def _known_to_be_spent(operation: str, quota: Quota | None) -> errors.ChatError:
+    reason = f"The hourly quota of {operation} is spent, as an earlier response told; Market was not asked."
+    return errors.QuotaExceededError._because(reason, status_code=420, quota=quota, operation=operation)
+
+
+def log_debug(send: Send, message: str, *values: object, **fields: object) -> None:
+    """Write a record of what happens in a send."""
+    if logger.isEnabledFor(logging.DEBUG):
+        log_safely(logging.DEBUG, message, *values, extra=send.describe(**fields))
