@@ -44,12 +44,17 @@ def chat(connect: Callable[..., Chat]) -> Chat:
     return connect(retry=RESEND)
 
 
-def outcome(chat: Chat, **arguments: Any) -> SentFile | BaseException:
-    """What a send ends with. The traceback of an error begins here."""
+def ended(call: Callable[[], Any]) -> Any:
+    """What a call ends with. The traceback of an error begins here."""
     try:
-        return chat.send(**({"file": b"content"} | arguments))
+        return call()
     except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:
         return error
+
+
+def outcome(chat: Chat, **arguments: Any) -> Any:
+    """What a send ends with."""
+    return ended(lambda: chat.send(**({"file": b"content"} | arguments)))
 
 
 def warned(caplog: pytest.LogCaptureFixture) -> bool:

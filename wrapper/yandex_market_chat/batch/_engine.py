@@ -11,6 +11,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from .. import _errors as errors
@@ -18,6 +19,7 @@ from .._async_client import AsyncChatClient, BatchDoor
 from .._file import _read_path
 from .._send import logger
 from .._steps import SEND_FILE
+from ._estimate import Estimate
 from ._journal import NOT_SENT, PENDING, SENDING, SENT, UNKNOWN, Change, Item, Journal
 from ._lookup import find
 from ._outcome import FileChangedError, Outcome, change_of, is_doubtful, is_of_the_run, shows_access
@@ -167,6 +169,7 @@ class _Run:
         self._held: defaultdict[int, list[tuple[Item, Change, Outcome]]] = defaultdict(list)
         self._has_access: set[int] = set()
         self._reach: Reach
+        self._estimate = Estimate()
         self.unwritten: list[str] = []
         self.progress: BatchProgress
 
@@ -193,6 +196,7 @@ class _Run:
             unknown=counts[UNKNOWN],
             due=sum(due for _, due, _ in businesses),
             businesses={business: BusinessProgress(business, due, sent) for business, due, sent in businesses},
+            _estimate=self._estimate.to_go,
         )
         self._reach = Reach(self.progress.due)
         self._page = max(2, min(200, ITEMS // max(1, len(businesses))))
@@ -243,12 +247,14 @@ class _Run:
                         return
                     await news.wait()  # what is in flight may come back
                 elif seconds := max(pace.wait(now), self._reach.wait(now)):
-                    shown.pause(now, seconds)
-                    self._tell()
+                    if ends := seconds < math.inf:
+                        shown.paused_until = datetime.now(UTC) + timedelta(seconds=seconds)
+                        self._tell()
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(seconds if seconds < math.inf else None):
+                        async with asyncio.timeout(seconds if ends else None):
                             await news.wait()
-                    shown.resume(now, time.monotonic())
+                    shown.paused_until = None
+                    self._estimate.paused(business, (time.monotonic() - now) * ends)
                 else:
                     item = items.popleft()
                     await self._room.take(item.size)
@@ -284,7 +290,8 @@ class _Run:
             shown = self.progress.businesses[item.business_id]
             shown.in_flight -= 1
             key = (SEND_FILE, item.business_id)
-            shown.learn(self._door.quotas.of(key), self._door.quotas.left(key, now)[1])
+            shown.quota = self._door.quotas.of(key)
+            self._estimate.learned(item.business_id, self._door.quotas.left(key, now)[1])
             if self._reach.ended(marks[1], outcome, now):
                 self._wake()
             self.progress.trouble = self._reach.trouble
