@@ -92,18 +92,13 @@ if typing.TYPE_CHECKING:
 
 # Imported when first asked for. AsyncChatClient needs half as much again as all the rest, and most programs use one of
 # the two; what names the contract is in the generated client, which is imported with the first send.
-_LATER = {
-    "AsyncChatClient": ("_async_client", "AsyncChatClient"),
-    "__contract_version__": ("_api", "CONTRACT_VERSION"),
-    "__contract_sha256__": ("_api", "CONTRACT_SHA256"),
-}
+_LATER = {"AsyncChatClient": "_async_client", "__contract_version__": "_api", "__contract_sha256__": "_api"}
 
 
 def __getattr__(name: str) -> object:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _LATER[name]
-    globals()[name] = getattr(importlib.import_module(f".{module}", __name__), attribute)
+    globals()[name] = getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
     return globals()[name]
 
 

@@ -11,8 +11,7 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeVar, cast
 
 import httpx
 
-from _yandex_market_chat_api import Client, models
-from _yandex_market_chat_api._stamp import CONTRACT_SHA256, CONTRACT_VERSION
+from _yandex_market_chat_api import Client, _stamp, models
 from _yandex_market_chat_api.api.chats import create_chat, get_chat_history, send_file_to_chat
 from _yandex_market_chat_api.types import File
 
@@ -21,7 +20,9 @@ from ._history import PAGE_LIMIT
 from ._send import Send
 from ._steps import OPEN_CHAT, READ_HISTORY, MakeRequest
 
-__all__ = ["CONTRACT_SHA256", "CONTRACT_VERSION", "chat_id_of", "contract", "is_sent", "request_of"]
+__all__ = ["__contract_sha256__", "__contract_version__", "chat_id_of", "contract", "is_sent", "request_of"]
+
+__contract_version__, __contract_sha256__ = _stamp.CONTRACT_VERSION, _stamp.CONTRACT_SHA256
 
 OnSent = Callable[[int], object]
 T = TypeVar("T", models.EmptyApiResponse, models.CreateChatResponse)
@@ -32,8 +33,7 @@ _PARSER_SETTINGS = Client(base_url="")
 
 def contract() -> dict[str, Any]:
     """Return the contract that the generated client was made from."""
-    text = files("_yandex_market_chat_api").joinpath("contract.json").read_text(encoding="utf-8")
-    document: dict[str, Any] = json.loads(text)
+    document: dict[str, Any] = json.loads(files("_yandex_market_chat_api").joinpath("contract.json").read_bytes())
     return document
 
 

@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
+from traceback import walk_tb
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import httpx
@@ -96,9 +97,9 @@ class Attempt:
 
     def clean(self, error: Exception) -> None:
         """Note where a defect, of ours or a dependency, was raised. If it shows a secret, raise one that does not."""
-        place = error.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
+        *_, (frame, line) = walk_tb(error.__traceback__)
+        file = PurePath(frame.f_code.co_filename)
+        del frame
         _strip(error)
         text, clean = str(error), error
         if isinstance(error, AttributeError):
@@ -107,9 +108,7 @@ class Attempt:
         private = self._step.is_private
         if private or vars(error) or any(self._credentials.redact(shown) != shown for shown in (text, repr(error))):
             clean = RuntimeError(type(error).__name__ + ("" if private else f": {self._credentials.redact(text)}"))
-        if place is not None:
-            file = PurePath(place.tb_frame.f_code.co_filename)
-            clean.add_note(f"raised at {file.parent.name}/{file.name}:{place.tb_lineno}")
+        clean.add_note(f"raised at {file.parent.name}/{file.name}:{line}")
         if clean is not error:
             raise clean from None
 
@@ -117,7 +116,7 @@ class Attempt:
 
     def connecting(self) -> None:
         """Record that our network is asked to connect: the base of every "not sent"."""
-        if self.request_started:  # a dependency that repeats by itself would send a second copy
+        if self.connect_asked:  # a dependency that repeats by itself would send a second copy
             raise ConnectionError("an attempt has one connection, and a second one was asked for")
         self.connect_asked = True
 
@@ -200,10 +199,11 @@ class Attempt:
                 return Failure(ConnectionFailedError._because(reason))
             advice = "It would fail again: check the certificate or the proxy first."
             return Failure(ConnectionFailedError._because(reason, advice=advice, retryable=False), final=True)
-        lost: DeliveryUnknownError
         if timed_out:
             bound = "the total time" if self.left() <= 0 else "the time of one read or write"
-            lost = ResponseTimeoutError._because(f"No complete response came within {bound} ({text}).")
+            lost: DeliveryUnknownError = ResponseTimeoutError._because(
+                f"No complete response came within {bound} ({text})."
+            )
         else:
             if "certificate required" in said.lower().replace("_", " "):
                 text += "; the server asks for a client certificate: pass verify=, an ssl.SSLContext that has one"

@@ -180,11 +180,11 @@ class ChatClient(BaseClient):
             steps.close()
 
     def _attempt(self, send: Send, step: MakeRequest, content: bytes) -> Outcome:
-        from ._network import Backend, Transport  # with httpcore, as httpx itself: when first needed
+        from ._network import Connection, Transport  # with httpcore, as httpx itself: when first needed
 
         attempt, request = self._new_attempt(send, step, content)
-        with attempt, closing(Backend(attempt)) as backend:
-            response = Transport(self._route, backend).handle_request(request)
+        with attempt, closing(Connection(attempt)) as connection:
+            response = Transport(self._route, connection).handle_request(request)
             attempt.answered(response)
             for chunk in cast(httpx.SyncByteStream, response.stream):
                 if not attempt.wants_more(chunk):

@@ -87,15 +87,8 @@ class Send:
 
     def facts(self) -> dict[str, Any]:
         """Return what the end of a send tells of it, as far as it is known."""
-        return {
-            "business_id": self.business_id or None,
-            "chat_id": self.chat_id or None,
-            "order_id": self.order_id,
-            "name": self.name or None,
-            "size": self.size or None,
-            "attempts": self.attempts,
-            "elapsed": self.clock() - self.started,  # in seconds since the call
-        }
+        known = {name: getattr(self, name) or None for name in ("business_id", "chat_id", "order_id", "name", "size")}
+        return known | {"attempts": self.attempts, "elapsed": self.clock() - self.started}
 
     def describe(self, **more: object) -> dict[str, object]:
         """Return the fields of a log record, where `name` is the logger's own."""

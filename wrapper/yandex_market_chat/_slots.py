@@ -2,16 +2,15 @@
 
 import threading
 from concurrent.futures import Future
+from dataclasses import dataclass
 
 
+@dataclass(slots=True, eq=False)
 class Slot:
     """One's slot at a business, or the place in the line for one."""
 
-    __slots__ = ("ready",)
-
-    def __init__(self) -> None:
-        self.ready: Future[None] | None = None
-        """To be waited for if there is one, by threads and tasks alike. Making one costs more than all the rest."""
+    ready: Future[None] | None = None
+    """To be waited for if there is one, by threads and tasks alike. Making one costs more than all the rest."""
 
 
 class Slots:
