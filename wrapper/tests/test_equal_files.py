@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from yandex_market_chat import AsyncChatClient, ChatClient, DeliveryUnknownError, SentFile, ServerError, _claims
+from yandex_market_chat import (
+    AsyncChatClient,
+    ChatClient,
+    DeliveryUnknownError,
+    SentFile,
+    ServerError,
+    _claims,
+    _delivery,
+)
 from yandex_market_chat._claims import Claims, Kind
 from yandex_market_chat._delivery import RESTART, confirm
 from yandex_market_chat._send import Send
@@ -216,8 +224,9 @@ SCRIPTS = {
 
 
 @pytest.fixture(params=SCRIPTS)
-def scripted(request: pytest.FixtureRequest, server: MockServer) -> MockServer:
+def scripted(request: pytest.FixtureRequest, server: MockServer, monkeypatch: pytest.MonkeyPatch) -> MockServer:
     """A server to which two equal files are sent at once."""
+    monkeypatch.setattr(_delivery, "LOOKS", (0.1, 0.6))
     server.script(*SCRIPTS[request.param])
     return server
 
@@ -225,7 +234,7 @@ def scripted(request: pytest.FixtureRequest, server: MockServer) -> MockServer:
 def test_threads(scripted: MockServer, make: Callable[[], Any]) -> None:
     ended: list[Any] = []
     settings: dict[str, Any] = {"api_key": scripted.api_key, "base_url": scripted.base_url}
-    with ChatClient(**settings, confirm_unknown=1.0) as client:
+    with ChatClient(**settings, confirm_unknown=20.0) as client:
 
         def send(name: str) -> None:
             try:
@@ -244,16 +253,17 @@ def test_threads(scripted: MockServer, make: Callable[[], Any]) -> None:
 def test_tasks(scripted: MockServer, make: Callable[[], Any]) -> None:
     async def main() -> list[Any]:
         settings: dict[str, Any] = {"api_key": scripted.api_key, "base_url": scripted.base_url}
-        async with AsyncChatClient(**settings, confirm_unknown=1.0) as client:
+        async with AsyncChatClient(**settings, confirm_unknown=20.0) as client:
             sends = [client.send_file(make(), business_id=1, chat_id=2, name=name) for name in NAMES]
             return await asyncio.gather(*sends, return_exceptions=True)
 
     assert_one_is_sent(asyncio.run(main()), scripted)
 
 
+@pytest.mark.usefixtures("one_look")
 def test_one_after_the_other(connect: Callable[..., Chat], server: MockServer) -> None:
     """The first arrives although its response is lost; the second one does not, and finds only the first."""
-    chat = connect(confirm_unknown=0.2)
+    chat = connect(confirm_unknown=20.0)
     server.script(Answer(500, taken=True), Answer(500))
     first = chat.send(b"abc", name="a.pdf")
     assert (first.confirmed_by, first.message_id) == ("history", server.chats.messages(1, 2)[0].message_id)

@@ -29,6 +29,8 @@ from ._steps import (
 
 PRECISION = timedelta(seconds=5)
 """By how much the server's clocks may differ from each other, in whole seconds and otherwise."""
+LOOKS = tuple(2.0**number - 1 for number in range(1, 21))
+"""Seconds after a failure at which the history is read: 1, 3, 7, 15 …"""
 RESTART = timedelta(seconds=300)
 """By how much a clock of this machine may have been set since."""
 
@@ -101,19 +103,18 @@ def confirm(send: Send, error: errors.DeliveryUnknownError, rules: Rules, deadli
 
 
 def _settle(send: Send, unknown: errors.DeliveryUnknownError, rules: Rules, deadline: float) -> Steps[int | None]:
-    """Read the history 1, 3, 7, 15 … s after a failure, for `confirm_unknown` seconds; return the message's id."""
-    failed, offset, readings = rules.clock(), 1.0, 0
+    """Read the history again and again after a failure, for `confirm_unknown` seconds; return the message's id."""
+    failed, looked = rules.clock(), False
     until = min(deadline, failed + rules.confirm_unknown)
-    while not send.unreadable and (now := rules.clock()) < until:
-        due = failed + offset
-        offset = offset * 2 + 1
-        if due >= until:
-            if readings:
-                break
-            due = now + (until - now) / 2  # with little time left, a reading that is early beats none
-        if due < now and failed + offset < until:
+    for look in LOOKS:
+        now, due = rules.clock(), failed + look
+        if send.unreadable or now >= until or (looked and due >= until):
+            break
+        if due < now:
             continue
-        readings += 1
+        if due >= until:
+            due = now + (until - now) / 2  # with little time left, a reading that is early beats none
+        looked = True
         found = yield from _read_history(send, rules, until, due, PRECISION)
         if isinstance(found, errors.ChatError):
             # Others, a refusal and what is no history, would be the same again.
