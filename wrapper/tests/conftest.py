@@ -16,7 +16,7 @@ from typing import Any, Self
 import pytest
 
 import yandex_market_chat
-from yandex_market_chat import AsyncChatClient, ChatClient, Quota, SentFile, _steps
+from yandex_market_chat import AsyncChatClient, ChatClient, Quota, SentFile, _delivery, _steps
 from yandex_market_chat.testing import MockServer
 
 
@@ -36,6 +36,12 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_steps, "FIRST_PAUSE", 0.02)
+
+
+@pytest.fixture
+def one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an unknown outcome the history is read once, soon, with all the time that a busy machine needs."""
+    monkeypatch.setattr(_delivery, "LOOKS", (0.05,))
 
 
 @pytest.fixture

@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from yandex_market_chat import AsyncChatClient, ChatClient, DeliveryUnknownError, SentFile, ServerError, _claims
+from yandex_market_chat import (
+    AsyncChatClient,
+    ChatClient,
+    DeliveryUnknownError,
+    SentFile,
+    ServerError,
+    _claims,
+    _delivery,
+)
 from yandex_market_chat._claims import Claims, Kind
 from yandex_market_chat._delivery import RESTART, confirm
 from yandex_market_chat._send import Send
@@ -29,8 +37,8 @@ KIND = Kind(1, 2, "a", 3)
 
 def test_a_message_confirms_one_send() -> None:
     claims = Claims()
-    assert [claims.take(KIND, 0.0, [1, 2]) for _ in range(3)] == [1, 2, None]
-    assert claims.take(KIND._replace(chat_id=3), 0.0, [1, 2]) == 1
+    assert [take(claims, KIND, 0.0, [1, 2]) for _ in range(3)] == [1, 2, None]
+    assert take(claims, KIND._replace(chat_id=3), 0.0, [1, 2]) == 1
 
 
 def test_sends_that_market_has_confirmed_and_those_in_flight_come_first() -> None:
@@ -38,26 +46,26 @@ def test_sends_that_market_has_confirmed_and_those_in_flight_come_first() -> Non
     in_flight, confirmed, refused = (claims.begin(KIND) for _ in range(3))
     claims.end(confirmed, 100.0, confirmed=True)
     claims.end(refused, 100.0, confirmed=False)
-    assert claims.take(KIND, 100.0, [1]) is None
-    assert claims.take(KIND, 100.0, [1, 2]) is None
-    assert claims.take(KIND, 100.0, [1, 2, 3]) == 3
+    assert take(claims, KIND, 100.0, [1]) is None
+    assert take(claims, KIND, 100.0, [1, 2]) is None
+    assert take(claims, KIND, 100.0, [1, 2, 3]) == 3
     claims.end(in_flight, 101.0, confirmed=False)
-    assert claims.take(KIND, 100.0, [1, 2, 3]) == 2
-    assert claims.take(KIND, 100.0, [1, 2, 3]) is None
+    assert take(claims, KIND, 100.0, [1, 2, 3]) == 2
+    assert take(claims, KIND, 100.0, [1, 2, 3]) is None
 
 
 @pytest.mark.parametrize("other", [{"business_id": 3}, {"chat_id": 3}, {"name": "b"}, {"size": 4}])
 def test_sends_of_other_files_do_not_count(other: dict[str, Any]) -> None:
     claims = Claims()
     claims.begin(KIND._replace(**other))
-    assert claims.take(KIND, 0.0, [1]) == 1
+    assert take(claims, KIND, 0.0, [1]) == 1
 
 
 def test_a_send_that_ended_long_before_does_not_count() -> None:
     claims = Claims()
     claims.end(claims.begin(KIND), 100.0, confirmed=True)
-    assert claims.take(KIND, 104.9, [1]) is None
-    assert claims.take(KIND, 105.1, [1]) == 1
+    assert take(claims, KIND, 104.9, [1]) is None
+    assert take(claims, KIND, 105.1, [1]) == 1
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +76,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert claims.take(KIND, 0.0, [number]) == number
     assert len(claims._claims) == len(claims._taken) == 100
     claims.begin(KIND)
-    assert claims.take(KIND, 0.0, [1000]) is None
+    assert take(claims, KIND, 0.0, [1000]) is None
 
 
 # Through the decision
@@ -216,8 +224,9 @@ SCRIPTS = {
 
 
 @pytest.fixture(params=SCRIPTS)
-def scripted(request: pytest.FixtureRequest, server: MockServer) -> MockServer:
+def scripted(request: pytest.FixtureRequest, server: MockServer, monkeypatch: pytest.MonkeyPatch) -> MockServer:
     """A server to which two equal files are sent at once."""
+    monkeypatch.setattr(_delivery, "LOOKS", (0.1, 0.6))
     server.script(*SCRIPTS[request.param])
     return server
 
@@ -225,7 +234,7 @@ def scripted(request: pytest.FixtureRequest, server: MockServer) -> MockServer:
 def test_threads(scripted: MockServer, make: Callable[[], Any]) -> None:
     ended: list[Any] = []
     settings: dict[str, Any] = {"api_key": scripted.api_key, "base_url": scripted.base_url}
-    with ChatClient(**settings, confirm_unknown=1.0) as client:
+    with ChatClient(**settings, confirm_unknown=20.0) as client:
 
         def send(name: str) -> None:
             try:
@@ -244,16 +253,17 @@ def test_threads(scripted: MockServer, make: Callable[[], Any]) -> None:
 def test_tasks(scripted: MockServer, make: Callable[[], Any]) -> None:
     async def main() -> list[Any]:
         settings: dict[str, Any] = {"api_key": scripted.api_key, "base_url": scripted.base_url}
-        async with AsyncChatClient(**settings, confirm_unknown=1.0) as client:
+        async with AsyncChatClient(**settings, confirm_unknown=20.0) as client:
             sends = [client.send_file(make(), business_id=1, chat_id=2, name=name) for name in NAMES]
             return await asyncio.gather(*sends, return_exceptions=True)
 
     assert_one_is_sent(asyncio.run(main()), scripted)
 
 
+@pytest.mark.usefixtures("one_look")
 def test_one_after_the_other(connect: Callable[..., Chat], server: MockServer) -> None:
     """The first arrives although its response is lost; the second one does not, and finds only the first."""
-    chat = connect(confirm_unknown=0.2)
+    chat = connect(confirm_unknown=20.0)
     server.script(Answer(500, taken=True), Answer(500))
     first = chat.send(b"abc", name="a.pdf")
     assert (first.confirmed_by, first.message_id) == ("history", server.chats.messages(1, 2)[0].message_id)

@@ -51,7 +51,10 @@ def assert_record_is_clean(record: logging.LogRecord) -> None:
 
 @pytest.fixture(autouse=True)
 def _everything_is_watched(
-    caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder, capfd: pytest.CaptureFixture[str]
+    one_look: None,
+    caplog: pytest.LogCaptureFixture,
+    recwarn: pytest.WarningsRecorder,
+    capfd: pytest.CaptureFixture[str],
 ) -> Iterator[None]:
     """Around every test here: all logs at DEBUG, warnings and what is printed."""
     caplog.set_level(logging.DEBUG)
@@ -163,7 +166,7 @@ def ended(call: Callable[[], object]) -> object:
 def test_in_a_send(connect: Callable[..., Chat], server: MockServer, kind: str) -> None:
     server.script(Answer(500))
     server.script_on(HISTORY, *[ANSWERS[kind]() for _ in range(3)])
-    chat = connect(confirm_unknown=0.4, retry=ONCE)
+    chat = connect(confirm_unknown=2.0, retry=ONCE)
     error = ended(lambda: chat.send(b"abc", name="a.pdf"))
     assert isinstance(error, DeliveryUnknownError)
     assert any(request.operation == HISTORY for request in server.requests)
@@ -187,7 +190,7 @@ def test_in_what_was_found(connect: Callable[..., Chat], server: MockServer) -> 
     server.chats.post(1, 2, f"{MARK}?")
     server.chats.post(1, 2, files=[(f"{MARK}.pdf", 3)])
     server.script(Answer(500, taken=True))
-    chat = connect(confirm_unknown=0.4)
+    chat = connect(confirm_unknown=2.0)
     sent = chat.send(b"abc", name="a.pdf")
     assert sent.confirmed_by == "history"
     walk(sent, "the result", set())
@@ -203,7 +206,7 @@ def test_a_cancelled_reading(server: MockServer, how: str) -> None:
 
     async def main() -> BaseException:
         settings: dict[str, Any] = {"api_key": server.api_key, "base_url": server.base_url}
-        async with AsyncChatClient(**settings, confirm_unknown=0.4 if how == "send" else 0) as client:
+        async with AsyncChatClient(**settings, confirm_unknown=5.0 if how == "send" else 0) as client:
             call = client.send_file(b"abc", business_id=1, chat_id=2)
             if how == "confirm":
                 with pytest.raises(DeliveryUnknownError) as caught:
@@ -250,7 +253,7 @@ def test_nothing_of_a_page_stays_in_memory(connect: Callable[..., Chat], server:
     """After the send, with its error and the client kept, no object of this process holds the words."""
     server.script(Answer(500))
     server.script_on(HISTORY, Answer(200, marked_page()))
-    chat = connect(confirm_unknown=0.4)
+    chat = connect(confirm_unknown=2.0)
     error = ended(lambda: chat.send(b"abc", name="a.pdf"))
     assert isinstance(error, DeliveryUnknownError)
     gc.collect()

@@ -144,7 +144,10 @@ class AsyncChatClient(BaseClient):
         return attempt.outcome()
 
     async def aclose(self) -> None:
-        """Close the client: what is in flight may end, what waits and what comes is refused. May be called twice."""
+        """Close the client: what has begun goes on, what waits for its first slot and what comes is refused.
+
+        May be called twice.
+        """
         self._closed = True
 
     async def __aenter__(self) -> Self:

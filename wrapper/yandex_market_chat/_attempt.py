@@ -194,7 +194,8 @@ class Attempt:
             reason = f"No connection to {self._peer} was made ({text})."
             refused = any(isinstance(link, ssl.SSLCertVerificationError) for link in chain)
             # A proxy whose own way is broken (5xx) may have a better one in a moment, as a refused connection.
-            refused |= self.tunnel_response[9:10] not in (b"", b"2", b"5")
+            status = self.tunnel_response[9:12]
+            refused |= status[:1] in (b"3", b"4") and status not in (b"408", b"429")
             if not refused:
                 return Failure(ConnectionFailedError._because(reason))
             advice = "It would fail again: check the certificate or the proxy first."

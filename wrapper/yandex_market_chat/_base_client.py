@@ -149,7 +149,7 @@ class BaseClient:
             error.chat_id and isinstance(error.name, str) and error.name and isinstance(error.size, int) and error.size
         ):
             refuse("error must be a DeliveryUnknownError of send_file, with business_id, chat_id, name and size.")
-        if not isinstance(error.since, datetime) or error.since.tzinfo is None:
+        if not isinstance(error.since, datetime) or error.since.utcoffset() is None:
             refuse("error.since must be the moment when the attempt began, with its time zone.")
         self._begin(send, typing.cast(int, error.business_id), timeout, chat_id=error.chat_id)
         send.name, send.size, send.content_type = error.name, error.size, error.content_type

@@ -34,7 +34,7 @@ class Claims:
     def __init__(self) -> None:
         self.renew_lock()
         self._claims: OrderedDict[Claim, None] = OrderedDict()
-        self._taken: OrderedDict[tuple[int, int, int], None] = OrderedDict()
+        self._taken: OrderedDict[tuple[int, int, int], str] = OrderedDict()
 
     def renew_lock(self) -> None:
         """Forget the lock, in a forked child: it may be held by a thread that only the parent has."""
@@ -56,19 +56,23 @@ class Claims:
             elif len(self._claims) > MOST:
                 self._claims.popitem(last=False)
 
-    def take(self, kind: Kind, since: float, messages: Iterable[int]) -> int | None:
-        """Return the message that confirms an attempt, and give it to no other.
+    def take(self, kind: Kind, since: float, messages: Iterable[int], owner: str) -> int | None:
+        """Return the message that confirms an attempt, and give it to no other: the same to the same owner again.
 
         `messages` are those of such a file since that moment, the oldest first. None: others account for all of them.
         """
         with self._lock:
-            free = [each for each in messages if (kind.business_id, kind.chat_id, each) not in self._taken]
+            owners = {each: self._taken.get((kind.business_id, kind.chat_id, each)) for each in messages}
+            for each, known in owners.items():
+                if known == owner:
+                    return each
+            free = [each for each, known in owners.items() if known is None]
             others = sum(
                 claim.kind == kind and (claim.ended is None or claim.ended >= since - MARGIN) for claim in self._claims
             )
             if len(free) <= others:
                 return None
-            self._taken[kind.business_id, kind.chat_id, free[others]] = None
+            self._taken[kind.business_id, kind.chat_id, free[others]] = owner
             if len(self._taken) > MOST:
                 self._taken.popitem(last=False)
             return free[others]
@@ -76,4 +80,4 @@ class Claims:
     def took(self, kind: Kind, message_id: int) -> None:
         """Note a message that confirmed a send of an earlier run."""
         with self._lock:
-            self._taken[kind.business_id, kind.chat_id, message_id] = None
+            self._taken[kind.business_id, kind.chat_id, message_id] = ""

@@ -192,7 +192,10 @@ class ChatClient(BaseClient):
         return attempt.outcome()
 
     def close(self) -> None:
-        """Close the client: what is in flight may end, what waits and what comes is refused. May be called twice."""
+        """Close the client: what has begun goes on, what waits for its first slot and what comes is refused.
+
+        May be called twice.
+        """
         self._closed = True
 
     def __enter__(self) -> Self:

@@ -16,6 +16,8 @@ from ._steps import READ_HISTORY, SEND_FILE, MakeRequest, Rules, Steps, ask, mak
 
 PRECISION = timedelta(seconds=5)
 """By how much the server's clocks may differ from each other, in whole seconds and otherwise."""
+LOOKS = tuple(2.0**number - 1 for number in range(1, 21))
+"""Seconds after a failure at which the history is read: 1, 3, 7, 15 …"""
 RESTART = timedelta(seconds=300)
 """By how much a clock of this machine may have been set since."""
 
@@ -46,14 +48,15 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps[SentFile]:
                 _, answer, quota = outcome
                 return _sent(send, quota, trace_id=answer.headers.get("traceparent"))
             last, final = outcome
-            send.attempt = None
-            if isinstance(last, errors.NotFoundError):
-                rules.chats.pop((send.business_id, send.order_id or 0), None)
+            # Counted first: an interrupt between these lines must still be told as unknown.
             if isinstance(last, errors.DeliveryUnknownError):
                 send.unknown_attempts += 1
                 if unknown is None:
                     unknown, send.began = last, began
-                    unknown.since, unknown.content_type = since, send.content_type
+                    unknown.since, unknown.content_type, unknown._owner = since, send.content_type, send.owner
+            if isinstance(last, errors.NotFoundError):
+                rules.chats.pop((send.business_id, send.order_id or 0), None)
+            send.attempt = None
             # What would fail the same way again (a bypassed network, a refused certificate) would fail to read, too.
             if unknown is not None and not final:
                 found = yield from _settle(send, unknown, rules, deadline)
@@ -74,7 +77,7 @@ def confirm(send: Send, error: errors.DeliveryUnknownError, rules: Rules, deadli
     """Read the history now, for the error of an earlier send. None: it is not seen there, which proves nothing."""
     assert error.since is not None  # noqa: S101  checked by who calls this
     age = rules.utcnow() - error.since  # both by the clock of this machine
-    send.began = rules.clock() - age.total_seconds()
+    send.began, send.owner = rules.clock() - age.total_seconds(), error._owner or str(error.since)
     found = yield from _read_history(send, rules, deadline, rules.clock(), RESTART)
     if isinstance(found, errors.ChatError):
         found.args = (str(found).replace(found._fate, "The history was not read."),)  # of the file it says nothing
@@ -87,17 +90,18 @@ def confirm(send: Send, error: errors.DeliveryUnknownError, rules: Rules, deadli
 
 
 def _settle(send: Send, unknown: errors.DeliveryUnknownError, rules: Rules, deadline: float) -> Steps[int | None]:
-    """Read the history 1, 3, 7, 15 … s after a failure, for `confirm_unknown` seconds; return the message's id."""
-    failed = rules.clock()
+    """Read the history again and again after a failure, for `confirm_unknown` seconds; return the message's id."""
+    failed, looked = rules.clock(), False
     until = min(deadline, failed + rules.confirm_unknown)
-    moments = [failed + 2**number - 1 for number in range(1, 21) if failed + 2**number - 1 < until]
-    # With little time left, a reading that is early beats none.
-    for due in moments or [(failed + until) / 2]:
-        now = rules.clock()
-        if send.unreadable or now >= until:
+    for look in LOOKS:
+        now, due = rules.clock(), failed + look
+        if send.unreadable or now >= until or (looked and due >= until):
             break
-        if moments and due < now and due < moments[-1]:  # the one before took that long
+        if due < now:
             continue
+        if due >= until:
+            due = now + (until - now) / 2  # with little time left, a reading that is early beats none
+        looked = True
         found = yield from _read_history(send, rules, until, due, PRECISION)
         if isinstance(found, errors.ChatError):
             # Others, a refusal and what is no history, would be the same again.
@@ -124,10 +128,12 @@ def _read_history(
         now, age = page.date or rules.utcnow(), timedelta(seconds=rules.clock() - send.began)  # the server's clock
         for each in page.posted:
             same = each.size == send.size and comparable(each.name) == comparable(send.name)
-            if same and now - each.created_at <= age + margin:
+            # Nothing is from the future: a wrong clock or zone must not make an old file a new one.
+            if same and -PRECISION <= now - each.created_at <= age + margin:
                 messages[each.message_id] = each.created_at
         oldest_first = sorted(messages, key=lambda number: (messages[number], number))
-        if (found := rules.claims.take(_kind(send), send.began - margin.total_seconds(), oldest_first)) is not None:
+        since = send.began - margin.total_seconds()
+        if (found := rules.claims.take(_kind(send), since, oldest_first, send.owner)) is not None:
             return found
         token, resume = page.next_token, rules.clock()
         if not token:

@@ -162,6 +162,7 @@ class DeliveryUnknownError(ChatError):
     """The type as sent."""
     history_read_at: datetime | None = None
     """When the chat's history was read whole, in UTC, without finding the file: which proves nothing. None: never."""
+    _owner: str = ""  # which send it was: the same message confirms it each time
     later: ChatError | None = None
     """The failure of a later attempt, or of reading the history for `confirm`; it cannot undo that this one may have
     arrived."""

@@ -14,6 +14,7 @@ from ._quota import moment
 
 PAGE_LIMIT = 50
 """Messages a page: of a hundred long ones not all might be kept."""
+LONGEST_TOKEN = 2000
 PAGES = 20
 """How many are read at most."""
 
@@ -43,6 +44,8 @@ def read_page(answer: Answer) -> Page | None:
         status, result = document["status"], document["result"]
         messages, token = result["messages"], (result.get("paging") or {}).get("nextPageToken")
         if status != "OK" or not isinstance(messages, list) or not isinstance(token, str | None):
+            return None
+        if len((token or "").encode()) > LONGEST_TOKEN:  # what no URL can hold; half a character cannot be encoded
             return None
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return None

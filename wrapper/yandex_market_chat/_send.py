@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Any
 
 from ._attempt import Attempt
@@ -65,6 +66,7 @@ class Send:
     on_sent: Callable[[int], None] | None = field(default=None, repr=False)
     subject: str = "file"  # or "chat", if one is only opened; "": nothing is sent, and its end is no news
     began: float = 0.0  # when the first unknown attempt began
+    owner: str = field(default_factory=lambda: token_hex(8), repr=False)  # of a message that confirms it
     unreadable: bool = False  # the history cannot be read, now and later
     confirmed: bool = False  # Market has said that it is sent
     attempt: Attempt | None = field(default=None, repr=False)  # until what came of it is known
