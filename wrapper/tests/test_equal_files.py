@@ -7,6 +7,7 @@ import threading
 import unicodedata
 from collections.abc import Callable
 from io import BytesIO
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -32,6 +33,11 @@ from .world import Market, Outcome, World, answer
 KIND = Kind(1, 2, "a", 3)
 
 
+def take(claims: Claims, kind: Kind, since: float, messages: list[int], owner: str = "") -> int | None:
+    """What another send is given each time, unless it is named."""
+    return claims.take(kind, since, messages, owner or token_hex(4))
+
+
 # What is counted
 
 
@@ -39,6 +45,11 @@ def test_a_message_confirms_one_send() -> None:
     claims = Claims()
     assert [take(claims, KIND, 0.0, [1, 2]) for _ in range(3)] == [1, 2, None]
     assert take(claims, KIND._replace(chat_id=3), 0.0, [1, 2]) == 1
+
+
+def test_a_send_is_confirmed_by_the_same_message_again() -> None:
+    claims = Claims()
+    assert [take(claims, KIND, 0.0, [1, 2], owner) for owner in ("a", "b", "a", "c")] == [1, 2, 1, None]
 
 
 def test_sends_that_market_has_confirmed_and_those_in_flight_come_first() -> None:
