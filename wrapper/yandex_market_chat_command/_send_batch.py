@@ -68,6 +68,7 @@ async def _run(
     base_url: str | None,
     timeout: float | None,
     dry_run: bool,
+    no_confirm: bool,
     verbose: bool,
 ) -> BatchResult:
     stop = asyncio.Event()
