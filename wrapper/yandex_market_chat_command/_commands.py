@@ -179,15 +179,18 @@ MANIFEST is CSV with a header (comma or semicolon), or JSON Lines, in UTF-8:
   business_id,chat_id,file              {{"business_id": 123, "chat_id": 456, "file": "a.pdf"}}
   123,456,invoices/456.pdf              {{"business_id": 123, "chat_id": 457, "file": "b.pdf"}}
 
+Instead of chat_id a line may have order_id: the chat of the order is opened when it is needed, and remembered.
+
 Paths start from the folder of the manifest. Further columns, as you need them: name and content_type, as for send; key,
-your id of the item (default: business, chat and path). The manifest is checked whole before anything is sent. The same
-content for the same chat is sent once, in whichever run and by whichever path, unless both lines have keys of their
-own. From Excel: "CSV UTF-8". A report can be the next manifest.
+your id of the item (default: business, chat or order, and path). The manifest is checked whole before anything is
+sent. The same content for the same chat is sent once, in whichever run and by whichever path, unless both lines have
+keys of their own. From Excel: "CSV UTF-8". A report can be the next manifest.
 
 RUN.sqlite, the journal, decides: each item is written down before its connection opens, and when it has ended. Run the
 same command again after a crash, a restart or a signal, and it goes on where it was; a changed manifest is merged by
-key. What is in flight when the process is killed is unknown, and not sent again unless you say so. Keep the journal
-until the mailing is done: without it everything is sent again.
+key. What is in flight when the process is killed is unknown, and not sent again unless you say so. At the start and at
+the end the chats of what is unknown are read: what they hold was sent (--no-confirm leaves them alone). Keep the
+journal until the mailing is done: without it everything is sent again.
 
 A business whose hourly quota is spent pauses until it is renewed; others go on. One with 5 refusals in a row for the
 key (401, 403) is skipped for the rest of the run. What would stop any other item as well ends the run and leaves the

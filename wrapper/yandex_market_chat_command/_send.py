@@ -64,7 +64,15 @@ def send_one(
                 return _would_send(facts | {"base_url": server_address(base_url)}, as_json)
             with _bar(shown=sys.stderr.isatty() and not verbose) as progress:
                 witness.since = datetime.now(UTC)
-                sent = chat.send_file(content, name=name, content_type=content_type, on_progress=progress, **target)
+                sent = chat.send_file(
+                    content,
+                    business_id=business_id,
+                    chat_id=chat_id,
+                    order_id=order_id,
+                    name=name,
+                    content_type=content_type,
+                    on_progress=progress,
+                )
                 ignore_signals()  # its outcome is known: nothing may tell another
     except ChatError as error:
         ignore_signals()
@@ -114,8 +122,10 @@ def _sent(sent: SentFile, as_json: bool) -> Status:
         trace = f", request {sent.trace_id}" if sent.trace_id else ""
         how = "" if sent.message_id is None else f" The response was lost; message {sent.message_id} holds the file."
         tell(f"Sent {sent.name!r}, {size}, to {where} in {sent.elapsed:.1f} s{trace}.{how}")
-    names = ("business_id", "chat_id", "order_id", "name", "size", "content_type", "attempts", "elapsed", "trace_id")
-    names += ("confirmed_by", "message_id")
+    names = (
+        "business_id", "chat_id", "order_id", "name", "size", "content_type", "attempts", "elapsed", "trace_id",
+        "confirmed_by", "message_id",
+    )  # fmt: skip
     facts = {name: getattr(sent, name) for name in names}
     return finish(Status.SENT, as_json, facts | {"quota": quota_facts(sent.quota)})
 

@@ -99,7 +99,7 @@ def test_the_command_that_is_named_goes_to_the_same_server(cli: Cli, server: Moc
         "send", file, "--business-id", 1, "--chat-id", 2, "--no-confirm", "--json", "--base-url", server.base_url,
         "--api-key-file", "key", YANDEX_MARKET_BASE_URL=None, YANDEX_MARKET_API_KEY=None,
     ).told  # fmt: skip
-    name, *arguments = shlex.split(told["message"].partition("in the chat: ")[2])
+    _, *arguments = shlex.split(told["message"].partition("in the chat: ")[2])
     assert cli(*arguments, YANDEX_MARKET_BASE_URL=None, YANDEX_MARKET_API_KEY=None).status == 0
 
 

@@ -11,16 +11,21 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 from .. import _errors as errors
 from .._async_client import AsyncChatClient, BatchDoor
-from .._file import _read_path
-from .._send import logger
-from .._steps import SEND_FILE
+from .._claims import Kind
+from .._file import _read_path, name_and_type
+from .._history import comparable
+from .._send import SentFile, logger
+from .._steps import OPEN_CHAT
+from ._history import Histories
 from ._journal import NOT_SENT, PENDING, SENDING, SENT, UNKNOWN, Change, Item, Journal
 from ._lookup import find
-from ._outcome import FileChangedError, Outcome, change_of, is_doubtful, is_of_the_run, shows_access
+from ._outcome import FileChangedError, Opened, Outcome, change_of, is_doubtful, is_of_the_run, shows_access
 from ._pace import TRIES, Pace
 from ._plan import plan
 from ._reach import Reach
@@ -44,6 +49,7 @@ async def send_batch(
     journal: str | os.PathLike[str],
     resend_unknown: bool = False,
     retry_not_sent: bool = False,
+    confirm: bool = True,
     dry_run: bool = False,
     report: str | os.PathLike[str] | None = None,
     stop: asyncio.Event | None = None,
@@ -62,12 +68,15 @@ async def send_batch(
 
     Args:
         chat: the client that sends; its `max_parallel`, `timeout`, `retry` and `max_file_size` hold.
-        manifest: a CSV file with a header (comma, or semicolon), or JSON Lines, in UTF-8: business_id, chat_id, file
-            and optionally name, content_type and key. Paths start from the folder of the manifest. `key` is the
-            caller's id of the item; default: business, chat and path. A report of an earlier batch is one, too.
+        manifest: a CSV file with a header (comma, or semicolon), or JSON Lines, in UTF-8: business_id, either chat_id
+            or order_id, file and optionally name, content_type and key. The chat of an order is opened when it is
+            needed, and remembered in the journal. Paths start from the folder of the manifest. `key` is the caller's
+            id of the item; default: business, chat or order, and path. A report of an earlier batch is one, too.
         journal: a SQLite file; made if it does not exist, its folder is not.
         resend_unknown: send again what nobody knows of; the buyer may receive it twice.
         retry_not_sent: send again what was not sent.
+        confirm: read the chats' histories for what is unknown: at the start, and at the end for up to the client's
+            `confirm_unknown` seconds (0: not at all). What is found there is sent; nothing else follows from it.
         dry_run: check everything and send nothing; the journal is left as it is, or not made.
         report: where to write a CSV of all lines with what became of them, at the end. Excel opens it as it is.
         stop: set it, and the batch ends as soon as what is in flight has ended; nothing new starts.
@@ -95,10 +104,15 @@ async def send_batch(
         changed, recognised = await writer.do(
             _begin, writer, journal, Path(manifest), dry_run, door.options.max_file_size, states
         )
-        run = _Run(door, writer, Path(manifest).parent, states, stop or asyncio.Event(), on_progress)
+        stop = stop or asyncio.Event()
+        histories = Histories(door, writer, stop) if confirm and door.confirm_unknown and not dry_run else None
+        if histories is not None:
+            await histories.read_once()  # before it is said what is due
+        run = _Run(door, writer, Path(manifest).parent, states, stop, on_progress, histories)
         await run.begin()
         if not dry_run:
             await run.run()
+            recognised += run.recognised
         counts = await writer.do(writer.journal.counts)
         needs_fix = await writer.do(writer.journal.needs_fix)
         duplicates = [*await writer.do(writer.journal.duplicates), *((line, None) for line in recognised)]
@@ -111,6 +125,7 @@ async def send_batch(
         return BatchResult(
             total=sum(counts.values()),
             sent=counts[SENT],
+            confirmed=await writer.do(writer.journal.confirmed),
             not_sent=counts[NOT_SENT],
             needs_fix=needs_fix,
             unknown=counts[UNKNOWN] + counts[SENDING],
@@ -153,6 +168,7 @@ class _Run:
         states: list[str],
         stop: asyncio.Event,
         on_progress: Progress | None,
+        histories: Histories | None,
     ) -> None:
         self._door = door
         self._writer = writer
@@ -160,11 +176,17 @@ class _Run:
         self._states = states
         self._stop = stop
         self._on_progress = on_progress
+        self._histories = histories
         self._paces: dict[int, Pace] = {}
+        self._opens: dict[int, Pace] = {}
+        self._chats: dict[tuple[int, int | None], int] = {}  # that were opened in this run, by order
+        self._openings: dict[tuple[int, int | None], list[Item]] = {}  # those that wait for a chat that is opened
+        self.recognised: list[int] = []
+        """Lines whose chat, when it was known, had their content already."""
         self._news: dict[int, asyncio.Event] = {}
         self._room = Room()
         self._refusals: Counter[int] = Counter()
-        self._held: defaultdict[int, list[tuple[Item, Change, Outcome]]] = defaultdict(list)
+        self._held: defaultdict[int, list[tuple[Item, Change, Exception]]] = defaultdict(list)
         self._has_access: set[int] = set()
         self._reach: Reach
         self.unwritten: list[str] = []
@@ -177,7 +199,8 @@ class _Run:
         left = any(business.left for business in self.progress.businesses.values())
         if self._reach.over and left:
             return self._reach.over
-        given_up = [f"business {pace.business_id}: {pace.given_up}" for pace in self._paces.values() if pace.given_up]
+        paces = [*self._paces.values(), *self._opens.values()]
+        given_up = [f"business {pace.business_id}: {pace.given_up}" for pace in paces if pace.given_up]
         if given_up and left:
             return "; ".join(given_up[:5]) + ("; and others" if len(given_up) > 5 else "")
         return "it was told to stop" if self._stop.is_set() and self.progress.done < self.progress.due else None
@@ -197,7 +220,9 @@ class _Run:
         self._reach = Reach(self.progress.due)
         self._page = max(2, min(200, ITEMS // max(1, len(businesses))))
         for business in self.progress.businesses:
-            self._paces[business] = Pace(business, self._door.quotas, self._door.options.max_parallel)
+            slots, quotas = self._door.options.max_parallel, self._door.quotas
+            self._paces[business] = Pace(business, quotas, slots)
+            self._opens[business] = Pace(business, quotas, slots, OPEN_CHAT, self._paces[business])
             self._news[business] = asyncio.Event()
         self._tell()
 
@@ -210,6 +235,14 @@ class _Run:
                     group.create_task(self._serve(business))
         finally:
             watch.cancel()
+        if self._histories is not None:
+            await self._histories.settle(self._note_found)
+
+    def _note_found(self, business: int) -> None:
+        self.progress.unknown -= 1
+        self.progress.sent += 1
+        self.progress.businesses[business].sent += 1
+        self._tell()
 
     async def _wake_when_stopped(self) -> None:
         await self._stop.wait()
@@ -225,11 +258,12 @@ class _Run:
 
     async def _serve(self, business: int) -> None:
         """Send the items of one business, in order, as its pace allows."""
-        pace, news, shown = self._paces[business], self._news[business], self.progress.businesses[business]
+        sending, opening = self._paces[business], self._opens[business]
+        news, shown = self._news[business], self.progress.businesses[business]
         items: deque[Item] = deque()
         last, more = 0, True
         async with asyncio.TaskGroup() as sends:
-            while not (self._ends or pace.given_up):
+            while not (self._ends or sending.given_up or opening.given_up):
                 if not items and more:
                     items += await self._writer.do(self._writer.journal.due, business, last, self._states, self._page)
                     more = bool(items)
@@ -238,11 +272,22 @@ class _Run:
                 news.clear()
                 now = time.monotonic()
                 if not items:
-                    if not pace.in_flight:
+                    if not sending.busy:
                         await self._end(business)
                         return
                     await news.wait()  # what is in flight may come back
-                elif seconds := max(pace.wait(now), self._reach.wait(now)):
+                    continue
+                order = business, items[0].order_id
+                pace, work = sending, self._send_in_turn
+                if items[0].chat_id is None:
+                    if order in self._chats:
+                        await self._take_chat(items.popleft(), self._chats[order], items)
+                        continue
+                    if order in self._openings:
+                        self._openings[order].append(items.popleft())
+                        continue
+                    pace, work = opening, self._open_in_turn
+                if seconds := max(pace.wait(now), self._reach.wait(now)):
                     shown.pause(now, seconds)
                     self._tell()
                     with suppress(TimeoutError):
@@ -251,15 +296,19 @@ class _Run:
                     shown.resume(now, time.monotonic())
                 else:
                     item = items.popleft()
+                    if pace is opening:
+                        self._openings[order] = [item]
                     await self._room.take(item.size)
                     now = time.monotonic()  # it may have taken long
                     if self._ends or pace.wait(now) or self._reach.wait(now):
                         items.appendleft(item)
+                        if pace is opening:
+                            del self._openings[order]
                         self._room.give_back(item.size)
                         continue
                     marks = pace.started(), self._reach.started()
                     shown.in_flight += 1
-                    sends.create_task(self._send_in_turn(item, pace, marks, items))
+                    sends.create_task(work(item, pace, marks, items))
 
     async def _end(self, business: int) -> None:
         """Decide what was refused and may have been refused to any other item: no more will show which it was."""
@@ -277,21 +326,70 @@ class _Run:
             if outcome is not None and not await self._settle(item, outcome):
                 items.appendleft(item)
         finally:
-            # Only now: whoever sees nobody in flight is to find all that is left.
-            now = time.monotonic()
-            pace.ended(marks[0], outcome, now)
-            self._room.give_back(item.size)
-            shown = self.progress.businesses[item.business_id]
-            shown.in_flight -= 1
-            key = (SEND_FILE, item.business_id)
-            shown.learn(self._door.quotas.of(key), self._door.quotas.left(key, now)[1])
-            if self._reach.ended(marks[1], outcome, now):
-                self._wake()
-            self.progress.trouble = self._reach.trouble
-            self._news[item.business_id].set()
+            self._ended(item, pace, marks, outcome)
         self._tell()
 
-    async def _send(self, item: Item) -> Outcome | None:
+    async def _open_in_turn(self, item: Item, pace: Pace, marks: tuple[int, int], items: deque[Item]) -> None:
+        """Open the chat of an item's order, and put back all items that wait for it."""
+        outcome: Outcome | None = None
+        order = item.business_id, cast(int, item.order_id)
+        try:
+            try:
+                outcome = Opened(await self._door.open_chat(*order))
+            except errors.ChatError as error:
+                outcome = error
+            if isinstance(outcome, Opened):
+                self._chats[order] = outcome.chat_id
+                await self._show_access(item.business_id)
+            waiting = self._openings.pop(order)
+            if not isinstance(outcome, Opened) and await self._settle(item, outcome):
+                waiting.remove(item)
+            items.extendleft(reversed(waiting))
+        finally:
+            self._ended(item, pace, marks, outcome)
+        self._tell()
+
+    async def _take_chat(self, item: Item, chat_id: int, items: deque[Item]) -> None:
+        """Put back an item with its chat, unless another has, or had, its content for it."""
+        try:
+            double = await self._writer.do(self._writer.journal.take_chat, item, chat_id)
+        except sqlite3.Error as error:
+            self._writer.broken = str(error)
+            self._wake()
+            return
+        if double is None:
+            items.appendleft(item._replace(chat_id=chat_id))
+            return
+        line, state = double
+        progress, business = self.progress, self.progress.businesses[item.business_id]
+        progress.due -= 1
+        business.left -= 1
+        self._count(item.state, -1)
+        if line is None:
+            self._count(state, 1)
+            self.recognised.append(item.line)
+        else:
+            progress.total -= 1
+
+    def _count(self, state: str, number: int) -> None:
+        if state in _ACROSS:
+            setattr(self.progress, _ACROSS[state], getattr(self.progress, _ACROSS[state]) + number)
+
+    def _ended(self, item: Item, pace: Pace, marks: tuple[int, int], outcome: Outcome | None) -> None:
+        """Note the end of a request, after all else: whoever sees nobody in flight is to find all that is left."""
+        now = time.monotonic()
+        pace.ended(marks[0], outcome, now)
+        self._room.give_back(item.size)
+        shown = self.progress.businesses[item.business_id]
+        shown.in_flight -= 1
+        key = self._paces[item.business_id].key
+        shown.learn(self._door.quotas.of(key), self._door.quotas.left(key, now)[1])
+        if self._reach.ended(marks[1], outcome, now):
+            self._wake()
+        self.progress.trouble = self._reach.trouble
+        self._news[item.business_id].set()
+
+    async def _send(self, item: Item) -> SentFile | Exception | None:
         """Send it, with a row that says so; None: it was not begun."""
         try:
             content = await asyncio.to_thread(_read, self._folder, item)
@@ -299,23 +397,39 @@ class _Run:
             return error
         if self._ends:
             return None
+        name = name_and_type(b"", item.name or Path(item.file).name, item.content_type)[0]
+        known = {"sent_name": name, "sent_size": len(content)}
+        if not item.unknown_attempts:
+            known["since"] = datetime.now(UTC).isoformat()
+        began = time.monotonic()
         try:
-            await self._writer.write(Change(item.id, SENDING))
+            await self._writer.write(Change(item.id, SENDING, known))
         except UnwrittenError:
             self._wake()
             return None
+        chat_id = cast(int, item.chat_id)
         try:
             return await self._door.send_file(
-                content,
-                business_id=item.business_id,
-                chat_id=item.chat_id,
-                name=item.name or Path(item.file).name,
-                content_type=item.content_type,
+                content, business_id=item.business_id, chat_id=chat_id, name=name, content_type=item.content_type
             )
+        except errors.DeliveryUnknownError as error:
+            if self._histories is not None:
+                self._histories.doubt(item, Kind(item.business_id, chat_id, comparable(name), len(content)), began)
+            return error
+        except errors.NotFoundError as error:
+            if item.order_id is not None:
+                await self._forget_chat(item.business_id, item.order_id)
+            return error
         except errors.ChatError as error:
             return error
 
-    async def _settle(self, item: Item, outcome: Outcome) -> bool:
+    async def _forget_chat(self, business: int, order: int) -> None:
+        self._chats.pop((business, order), None)
+        self._door.forget_chat(business, order)
+        with suppress(sqlite3.Error):  # what follows is written, too, and tells it
+            await self._writer.do(self._writer.journal.forget_chat, business, order)
+
+    async def _settle(self, item: Item, outcome: SentFile | Exception) -> bool:
         """Write down what became of it; False if it is to be sent again."""
         put_back = is_of_the_run(outcome)
         if isinstance(outcome, errors.RateLimitError):
@@ -325,13 +439,16 @@ class _Run:
             await self._write(Change(item.id, item.state), item, "not sent yet")
             if put_back:
                 return False
-            self._held[item.business_id].append((item, change_of(item, outcome), outcome))
+            self._held[item.business_id].append((item, change_of(item, outcome), cast(Exception, outcome)))
             return True
         if shows_access(outcome):
-            self._has_access.add(item.business_id)
-            await self._book_held(item.business_id)  # it was the items
+            await self._show_access(item.business_id)
         await self._book(item, change_of(item, outcome))
         return True
+
+    async def _show_access(self, business: int) -> None:
+        self._has_access.add(business)
+        await self._book_held(business)  # it was the items
 
     async def _book_held(self, business: int) -> None:
         held, self._held[business] = self._held[business], []
@@ -341,9 +458,8 @@ class _Run:
     async def _book(self, item: Item, change: Change) -> None:
         await self._write(change, item, change.state)
         progress = self.progress
-        for state, number in ((item.state, -1), (change.state, 1)):
-            if state in _ACROSS:
-                setattr(progress, _ACROSS[state], getattr(progress, _ACROSS[state]) + number)
+        self._count(item.state, -1)
+        self._count(change.state, 1)
         progress.done += 1
         business = progress.businesses[item.business_id]
         business.left -= 1
