@@ -14,7 +14,7 @@ import pytest
 from yandex_market_chat import InvalidRequestError, Quota, QuotaExceededError, RateLimitError, RetryPolicy, Timeout
 from yandex_market_chat._quota import Quotas
 from yandex_market_chat._steps import SEND_FILE
-from yandex_market_chat.batch import BatchError, BatchProgress, BusinessProgress, _engine, _pace, _room
+from yandex_market_chat.batch import BatchError, BatchProgress, BusinessProgress, _engine, _pace, _room, _run
 from yandex_market_chat.batch._pace import Pace
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault
 
@@ -204,7 +204,7 @@ def test_stopped_while_others_wait_for_room(mailing: Mailing, monkeypatch: pytes
 
 def test_stopped_while_a_file_is_read(mailing: Mailing, monkeypatch: pytest.MonkeyPatch) -> None:
     mailing.write(*chats(3))
-    read = _engine._read
+    read = _run._read
 
     async def run() -> Any:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -216,7 +216,7 @@ def test_stopped_while_a_file_is_read(mailing: Mailing, monkeypatch: pytest.Monk
         async def set_it() -> None:
             stop.set()
 
-        monkeypatch.setattr(_engine, "_read", slow_read)
+        monkeypatch.setattr(_run, "_read", slow_read)
         return await mailing.send(stop=stop)
 
     result = asyncio.run(run())

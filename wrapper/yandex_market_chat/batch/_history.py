@@ -65,7 +65,7 @@ class Histories:
 
     async def _settle(self) -> None:
         patience, offset, read = self._door.confirm_unknown, 1.0, False
-        while self._readable():
+        while self._readable() and not self._writer.broken:
             due, offset = min(offset, patience / 2) if not read else offset, offset * 2 + 1
             passed = time.monotonic() - self._last
             if read and due >= patience:

@@ -25,6 +25,9 @@ VERSION = 3
 
 PENDING, SENDING, SENT, NOT_SENT, UNKNOWN = "pending", "sending", "sent", "not sent", "unknown"
 
+TARGET = "coalesce(item.chat_id, 'order ' || item.order_id)"
+"""Where a row goes: to a chat, or to that of an order while it is not known. There is an index on it."""
+
 _SCHEMA = """
 CREATE TABLE file (path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL);
 CREATE TABLE item (
@@ -288,14 +291,12 @@ class Journal:
         with self._transaction():
             self.db.execute("INSERT OR REPLACE INTO chat VALUES (?, ?, ?)", (item.business_id, item.order_id, chat_id))
             self.db.execute("UPDATE item SET chat_id = ? WHERE id = ?", (chat_id, item.id))
-            double = self.db.execute(
-                """
-                SELECT id, line, state FROM item WHERE business_id = ?
-                    AND coalesce(chat_id, 'order ' || order_id) = ? AND sha256 = ? AND id <> ?
+            doubles = f"""
+                SELECT id, line, state FROM item WHERE business_id = ? AND {TARGET} = ? AND sha256 = ? AND id <> ?
                     AND NOT (keyed AND ?) AND (line IS NOT NULL OR state IN ('sending', 'sent', 'unknown'))
-                ORDER BY line IS NULL, state = 'sent' DESC, line LIMIT 1""",
-                (item.business_id, chat_id, item.sha256, item.id, item.keyed),
-            ).fetchone()
+                ORDER BY line IS NULL, state = 'sent' DESC, line LIMIT 1"""  # noqa: S608
+            given = item.business_id, chat_id, item.sha256, item.id, item.keyed
+            double = self.db.execute(doubles, given).fetchone()
             if double is None:
                 return None
             number, line, state = double
@@ -328,11 +329,11 @@ class Journal:
     def accounted(self, kind: Kind, before: datetime) -> list[tuple[int | None, datetime]]:
         """Return what of such files earlier runs have sent: the message if the history told it, and when."""
         found = self.db.execute(
-            "SELECT message_id, changed_at, sent_name FROM item"
-            " WHERE business_id = ? AND chat_id = ? AND sent_size = ? AND state = 'sent'",
+            "SELECT message_id, changed_at, sent_name FROM item"  # noqa: S608
+            f" WHERE business_id = ? AND {TARGET} = ? AND sent_size = ? AND state = 'sent'",
             (kind.business_id, kind.chat_id, kind.size),
         )
-        told = [(message, datetime.fromisoformat(at)) for message, at, name in found if comparable(name) == kind.name]
+        told = ((message, datetime.fromisoformat(at)) for message, at, name in found if comparable(name) == kind.name)
         return [(message, at) for message, at in told if message is not None or at < before]
 
     @contextmanager
@@ -354,16 +355,14 @@ class Journal:
 
     def confirmed(self) -> int:
         """Return how many items were sent as the chat's history shows."""
-        (count,) = self.db.execute(
-            "SELECT count(*) FROM item WHERE line IS NOT NULL AND state = 'sent' AND confirmed_by = 'history'"
-        ).fetchone()
-        return int(count)
+        return self._count("state = 'sent' AND confirmed_by = 'history'")
 
     def needs_fix(self) -> int:
         """Return how many items were not sent and would be refused again as they are."""
-        (count,) = self.db.execute(
-            "SELECT count(*) FROM item WHERE line IS NOT NULL AND state = 'not sent' AND NOT retryable"
-        ).fetchone()
+        return self._count("state = 'not sent' AND NOT retryable")
+
+    def _count(self, which: str) -> int:
+        (count,) = self.db.execute(f"SELECT count(*) FROM item WHERE line IS NOT NULL AND {which}").fetchone()  # noqa: S608
         return int(count)
 
     def duplicates(self) -> list[tuple[int, int]]:

@@ -9,13 +9,11 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from ._journal import _marks
+from ._journal import TARGET, _marks
 from ._lookup import find
 from ._manifest import ManifestError, ManifestFault, read_lines
 
 _PIECE = 256 * 1024
-_TARGET = "coalesce(item.chat_id, 'order ' || item.order_id)"
-"""Where a row goes: to a chat, or to that of an order while it is not known."""
 
 
 def plan(db: sqlite3.Connection, manifest: Path, limit: int, states: Sequence[str]) -> tuple[int, list[int]]:
@@ -206,7 +204,7 @@ def _recognise(db: sqlite3.Connection, states: Sequence[str]) -> list[int]:
     if not db.execute("SELECT 1 FROM known WHERE id IS NULL LIMIT 1").fetchone():
         return []
     db.execute("CREATE INDEX known_content ON known (business_id, target, content)")
-    db.execute(f"CREATE TEMP VIEW mine AS SELECT *, {_TARGET} AS target FROM item")  # noqa: S608
+    db.execute(f"CREATE TEMP VIEW mine AS SELECT *, {TARGET} AS target FROM item")  # noqa: S608
     best = "ORDER BY state = 'sent' DESC, state = 'unknown' DESC, state = 'not sent' DESC, id"
     db.execute(
         """
@@ -227,7 +225,7 @@ def _recognise(db: sqlite3.Connection, states: Sequence[str]) -> list[int]:
         UNION ALL
         SELECT * FROM (
             SELECT fresh.line, fresh.key, (
-                SELECT id FROM item WHERE item.business_id = fresh.business_id AND {_TARGET} = fresh.target
+                SELECT id FROM item WHERE item.business_id = fresh.business_id AND {TARGET} = fresh.target
                     AND item.sha256 = fresh.content {best} LIMIT 1) AS id
             FROM (SELECT min(line) AS line, key, business_id, target, content FROM known
                 GROUP BY business_id, target, content HAVING count(id) = 0 AND NOT sum(keyed)) AS fresh)
