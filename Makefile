@@ -79,7 +79,7 @@ test-gateways: $(VENV)/dev ## send through real gateways that fail (Debian: apt-
 	$(BIN)/pytest -q -n 4 -p no:schemathesis --randomly-seed=$(SEED) wrapper/tests/gateways/in_gateways.py
 
 .PHONY: test-schemathesis
-test-schemathesis: $(VENV)/dev ## run stock schemathesis against the mock server: 2 000 cases, all checks; a minute
+test-schemathesis: $(VENV)/dev ## run stock schemathesis against the mock server: all checks, 2 000 cases, every link; a minute
 	$(BIN)/python contract_tests/stock_schemathesis.py
 
 TORTURE_SEED := 1

@@ -1,7 +1,7 @@
 """How often an answer that comes before the file has been read reaches the caller; else the connection is lost.
 
 The server answers after the head of the request and then either reads on (lingering) or resets the connection (abrupt).
-Prints the table that stands in README.md.
+Prints the table that stands in docs/outcomes.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SIZES = {"1 kB": 1000, "300 kB": 300_000, "5 MB": 5_000_000}
 
 def main() -> None:
     """Measure and print."""
-    print(f"| 401 before the file is read, {RUNS} runs | size | sync: the answer | async: the answer |")
+    print(f"| 401 before the file is read, {RUNS} runs | size | sync: the response | async: the response |")
     print("| --- | --- | --- | --- |")
     with MockServer() as server:
         for ending in ("lingering", "abrupt"):

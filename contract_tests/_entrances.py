@@ -40,8 +40,8 @@ class Method(NamedTuple):
 WRAPPER_METHODS = {"sendFileToChat": Method("send_file", {"businessId": "business_id", "chatId": "chat_id"}, {})}
 #: The operations that no method serves, and why.
 WITHOUT_METHOD = {
-    "createChat": "described and generated; open_chat is to come",
-    "getChatHistory": "described and generated; confirm is to come",
+    "createChat": "open_chat takes an order, not a context: wrapper/tests/test_open_chat.py drives it",
+    "getChatHistory": "confirm asks for one file, not for pages: wrapper/tests/test_confirming.py drives it",
 }
 
 _PATIENCE = 10.0

@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from yandex_market_chat._api import CONTRACT_VERSION
+from yandex_market_chat import __contract_version__
 
 from ._defects import TOP, catalogue
 
@@ -60,7 +60,7 @@ def measured() -> Figures:
             "commit": run("git", "rev-parse", "HEAD").strip(),
             "date": datetime.now(UTC).date().isoformat(),
             "package": version("yandex-market-chat"),
-            "contract": CONTRACT_VERSION,
+            "contract": __contract_version__,
             "python": platform.python_version(),
             "tools": {tool: version(tool) for tool in TOOLS},
             "tests": tests(folder, "wrapper/tests", "contract_tests"),

@@ -18,7 +18,7 @@ import pytest
 from yandex_market_chat import AsyncChatClient, ChatError, RetryPolicy, SentFile, Timeout
 from yandex_market_chat._attempt import Attempt
 from yandex_market_chat._credentials import Credentials
-from yandex_market_chat._network import AsyncBackend, Backend
+from yandex_market_chat._network import AsyncConnection, Connection
 from yandex_market_chat._steps import SEND_FILE, MakeRequest
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
@@ -119,7 +119,7 @@ def test_nothing_is_written_to_a_connection_that_has_been_lost() -> None:
     async def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             attempt = recorded()
-            async with asyncio.timeout(5) as bound, aclosing(AsyncBackend(attempt, bound)) as backend:
+            async with asyncio.timeout(5) as bound, aclosing(AsyncConnection(attempt, bound)) as backend:
                 stream = await backend.connect_tcp("127.0.0.1", listener.getsockname()[1])
                 await stream.aclose()
                 with pytest.raises(httpcore.WriteError):
@@ -136,7 +136,7 @@ def test_a_connection_whose_time_is_up_before_the_handshake_is_closed() -> None:
     """Else it is open until it is collected: httpcore does not know it yet."""
     with socket.create_server(("127.0.0.1", 0)) as listener, uncollected():
         attempt = recorded()
-        with closing(Backend(attempt)) as backend:
+        with closing(Connection(attempt)) as backend:
             stream = backend.connect_tcp("127.0.0.1", listener.getsockname()[1])
             attempt._step = MakeRequest(SEND_FILE, time.monotonic() - 1)
             with pytest.raises(TimeoutError):
@@ -149,7 +149,7 @@ def test_a_connection_whose_time_is_up_before_the_handshake_is_closed() -> None:
 def test_a_connection_that_ends_in_the_handshake_is_none() -> None:
     async def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            async with asyncio.timeout(5) as bound, aclosing(AsyncBackend(recorded(), bound)) as backend:
+            async with asyncio.timeout(5) as bound, aclosing(AsyncConnection(recorded(), bound)) as backend:
                 stream = await backend.connect_tcp("127.0.0.1", listener.getsockname()[1])
 
                 async def ended(*_: object, **__: object) -> None:

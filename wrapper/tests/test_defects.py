@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -18,11 +19,11 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from yandex_market_chat import ChatError, NotSentError, SentFile
-from yandex_market_chat.testing import MockServer
+from yandex_market_chat import ChatError, DeliveryUnknownError, NotSentError, SentFile
+from yandex_market_chat.testing import SCENARIOS, MockServer
 
 from .conftest import Chat
-from .test_fail_closed import RESEND, outcome, warned
+from .test_fail_closed import RESEND, ended, outcome, warned
 from .test_life import tls_server
 from .test_parallel import until
 from .test_secrets import KEY, assert_error_is_clean
@@ -60,7 +61,9 @@ DEFECTS: dict[str, Callable[[], BaseException]] = {
     ),
 }
 # What asyncio calls does not raise into an attempt.
-CALLBACKS = {"connection_made", "data_received", "eof_received", "connection_lost", "pause_writing", "resume_writing"}
+CALLBACKS = ("connection_made", "data_received", "eof_received", "connection_lost", "pause_writing", "resume_writing")
+# Where they await the rest, nothing of their own can go wrong.
+AWAITING = ("AsyncChatClient.send_file", "AsyncChatClient.confirm")
 # Among what an attempt is made of these are never missing.
 PARTS = {
     *("_get_kwargs", "handle_request", "connect_tcp", "write", "read", "answered", "outcome"),
@@ -101,46 +104,49 @@ def watched(call: Callable[[Call], None]) -> Iterator[None]:
         sys.setprofile(before)
 
 
-def calls_of_an_attempt(chat: Chat) -> list[Call]:
-    """The first and the last call of each function between the record of an attempt and the result of the send."""
+def calls_of(send: Callable[[], object], begin: str, end: str) -> list[Call]:
+    """The first and the last call of each function, from the last one of `begin` to the last one of `end`."""
     told: list[Call] = []
-    chat.send(b"content")  # what is imported with the first one is no part of an attempt
+    send()  # what is imported with the first one is no part of it
     with watched(told.append):
-        chat.send(b"content")
-    names = [call.function for call in told]
-    during = told[names.index("_attempt.Attempt.__init__") + 1 : names.index("_delivery._sent") + 1]
-    # Where it awaits the rest, nothing of its own can go wrong.
-    during = [call for call in during if call.function != "_async_client.AsyncChatClient.send_file"]
+        send()
+    names = [call.function for call in reversed(told)]
+    during = told[len(told) - names.index(begin) : len(told) - names.index(end)]
+    during = [call for call in during if not call.function.endswith(AWAITING)]
     first = {call.function: call for call in reversed(during)}
     last = {call.function: call for call in during}
     return list(dict.fromkeys([*first.values(), *last.values()]))
 
 
-def with_defect(chat: Chat, at: Call, defect: Callable[[], BaseException], chat_id: int) -> SentFile | BaseException:
-    """What a send ends with, one call in which raises."""
+@contextmanager
+def stumbling(at: Call, defect: Callable[[], BaseException]) -> Iterator[None]:
+    """One call raises."""
 
     def stumble(call: Call) -> None:
         if call == at:
             raise defect()
 
     with watched(stumble):
-        return outcome(chat, chat_id=chat_id)
+        yield
 
 
 def each_stumbled(
     chat: Chat, server: MockServer, caplog: pytest.LogCaptureFixture, defect: Callable[[], BaseException]
 ) -> None:
     """Let each call of an attempt raise in turn, and look at what it did to the send."""
-    calls = calls_of_an_attempt(chat)
+    calls = calls_of(lambda: chat.send(b"content"), "_attempt.Attempt.__init__", "_delivery._sent")
     assert {call.function.rpartition(".")[2].replace("async_", "") for call in calls} >= PARTS
     kind = type(defect())
     ends = []
     for chat_id, call in enumerate(calls, 100):
         caplog.clear()
-        ends.append((call, chat_id, with_defect(chat, call, defect, chat_id), warned(caplog)))
+        with stumbling(call, defect):
+            end = outcome(chat, chat_id=chat_id)
+        ends.append((call, chat_id, end, warned(caplog)))
     until(lambda: server.in_flight == 0)
-    begun = Counter(request.query for request in server.requests)
-    arrived = Counter(request.query for request in server.requests if request.body_complete)
+    sent = [request for request in server.requests if request.method == "POST"]
+    begun = Counter(request.query for request in sent)
+    arrived = Counter(request.query for request in sent if request.body_complete)
     for call, chat_id, end, warning in ends:
         requests, copies = begun[f"chatId={chat_id}"], arrived[f"chatId={chat_id}"]
         context = f"{call}: {end!r}, {copies} of {requests} requests"
@@ -152,7 +158,7 @@ def each_stumbled(
         assert requests <= 1, context
         assert warning or not requests, context
         assert_error_is_clean(end)
-        if call.function.rpartition(".")[2] in CALLBACKS or not isinstance(end, Exception):
+        if call.function.endswith(CALLBACKS) or not isinstance(end, Exception):
             continue
         assert type(end) is kind or (type(end) is RuntimeError and str(end).startswith(f"{kind.__name__}: ")), context
         assert any(note.startswith("raised at ") and ".py:" in note for note in end.__notes__), context
@@ -190,3 +196,30 @@ def test_an_interrupt_anywhere_in_an_attempt_passes_and_is_told(
     chat: Chat, server: MockServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     each_stumbled(chat, server, caplog, KeyboardInterrupt if chat.mode == "sync" else asyncio.CancelledError)
+
+
+@pytest.mark.parametrize("defect", ["words", "interrupt"])
+@pytest.mark.usefixtures("quiet")
+def test_a_defect_where_a_history_is_read_tells_nothing_of_it(chat: Chat, server: MockServer, defect: str) -> None:
+    server.script(*[SCENARIOS["drop-after-body"]] * 4)
+    lost = outcome(chat)
+    assert isinstance(lost, DeliveryUnknownError)
+    server.chats.post(1, 2, "MarkedWords of a buyer")
+
+    def confirm() -> object:
+        return chat.confirm(copy(lost))
+
+    interrupt = KeyboardInterrupt if chat.mode == "sync" else asyncio.CancelledError
+    raised: Callable[[], BaseException] = interrupt if defect == "interrupt" else lambda: ValueError("MarkedWords")
+    calls = calls_of(confirm, "_attempt.Attempt.__init__", "_history._posted")
+    assert {call.function for call in calls} >= {"_history.read_page", "_attempt.Attempt.outcome"}
+    for call in calls:
+        with stumbling(call, raised):
+            end = ended(confirm)
+        if end is None:  # what need not succeed
+            continue
+        assert_error_is_clean(end)
+        if type(end) is RuntimeError and not call.function.endswith(CALLBACKS):
+            assert (str(end), len(end.__notes__)) == ("ValueError", 1), call
+        elif not call.function.endswith(CALLBACKS):
+            assert isinstance(end, DeliveryUnknownError | KeyboardInterrupt | asyncio.CancelledError), call

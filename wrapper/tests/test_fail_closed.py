@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from yandex_market_chat import ConnectionFailedError, DeliveryUnknownError, RetryPolicy, SentFile
-from yandex_market_chat._network import AsyncBackend, Backend
+from yandex_market_chat._network import AsyncConnection, Connection
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
 from .conftest import Chat, Handler
@@ -44,12 +44,17 @@ def chat(connect: Callable[..., Chat]) -> Chat:
     return connect(retry=RESEND)
 
 
-def outcome(chat: Chat, **arguments: Any) -> SentFile | BaseException:
-    """What a send ends with. The traceback of an error begins here."""
+def ended(call: Callable[[], Any]) -> Any:
+    """What a call ends with. The traceback of an error begins here."""
     try:
-        return chat.send(**({"file": b"content"} | arguments))
+        return call()
     except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:
         return error
+
+
+def outcome(chat: Chat, **arguments: Any) -> Any:
+    """What a send ends with."""
+    return ended(lambda: chat.send(**({"file": b"content"} | arguments)))
 
 
 def warned(caplog: pytest.LogCaptureFixture) -> bool:
@@ -234,7 +239,7 @@ def test_a_connection_carries_one_request_and_an_attempt_has_one_connection(
 
     async def main(port: int) -> None:
         async with asyncio.timeout(5) as bound:
-            backend: Any = Backend(recorded()) if mode == "sync" else AsyncBackend(recorded(), bound)
+            backend: Any = Connection(recorded()) if mode == "sync" else AsyncConnection(recorded(), bound)
             stream: Any = await done(backend.connect_tcp("127.0.0.1", port))
             await done(stream.write(b"POST 1"))
             with pytest.raises(ConnectionError, match="one connection"):
@@ -256,7 +261,7 @@ def test_a_read_withdraws_the_proof_that_nothing_was_sent(mode: str, raw: Callab
     async def main(port: int) -> None:
         attempt = recorded()
         async with asyncio.timeout(5) as bound:
-            backend: Any = Backend(attempt) if mode == "sync" else AsyncBackend(attempt, bound)
+            backend: Any = Connection(attempt) if mode == "sync" else AsyncConnection(attempt, bound)
             stream: Any = await done(backend.connect_tcp("127.0.0.1", port))
             assert (attempt.connect_asked, attempt.request_started) == (True, False)
             assert await done(stream.read(100)) == b"OK"

@@ -8,6 +8,7 @@
 Unofficial. `AsyncChatClient` is the same for asyncio. What can go wrong, and what it says about the file: `ChatError`.
 """
 
+import importlib
 import typing
 
 from ._client import ChatClient
@@ -89,23 +90,16 @@ if typing.TYPE_CHECKING:
     __contract_sha256__: str
 
 
+# Imported when first asked for. AsyncChatClient needs half as much again as all the rest, and most programs use one of
+# the two; what names the contract is in the generated client, which is imported with the first send.
+_LATER = {"AsyncChatClient": "_async_client", "__contract_version__": "_api", "__contract_sha256__": "_api"}
+
+
 def __getattr__(name: str) -> object:
-    # Made when first asked for. AsyncChatClient needs half as much again as all the rest, and most programs use one of
-    # the two; what names the contract is in the generated client, which is imported with the first send.
-    found: object
-    if name == "AsyncChatClient":
-        from ._async_client import AsyncChatClient
-
-        AsyncChatClient.__module__ = __name__
-        found = AsyncChatClient
-    elif name in ("__contract_version__", "__contract_sha256__"):
-        from . import _api
-
-        found = _api.CONTRACT_VERSION if name == "__contract_version__" else _api.CONTRACT_SHA256
-    else:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = found
-    return found
+    globals()[name] = getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
+    return globals()[name]
 
 
 # In tracebacks, in pickles and in the interpreter they are what one imports them as.

@@ -1,8 +1,7 @@
 """From the server's answer to what it means."""
 
 import json
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from . import _errors as errors
@@ -35,18 +34,6 @@ class Answer(NamedTuple):
     body_truncated: bool
     credentials: Credentials | None = None
     """Take the secrets out of what is to be shown. What the answer means is decided before."""
-
-
-@cache
-def _parser() -> Callable[[int, bytes], bool]:
-    from ._api import is_ok  # when first needed: as long as all else of the import takes
-
-    return is_ok
-
-
-def is_sent(answer: Answer) -> bool:
-    """Whether the answer says that the file has been sent."""
-    return answer.status_code == 200 and not answer.body_truncated and _parser()(200, answer.body)
 
 
 def error_of(answer: Answer, quota: Quota | None) -> errors.ApiError:

@@ -11,19 +11,8 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeVar, cast
 
 import httpx
 
-from _yandex_market_chat_api import Client
-from _yandex_market_chat_api._stamp import CONTRACT_SHA256, CONTRACT_VERSION
+from _yandex_market_chat_api import Client, _stamp, models
 from _yandex_market_chat_api.api.chats import create_chat, get_chat_history, send_file_to_chat
-from _yandex_market_chat_api.models import (
-    ApiResponseStatusType,
-    ChatContextDTO,
-    ChatContextIdentifiableType,
-    CreateChatRequest,
-    CreateChatResponse,
-    EmptyApiResponse,
-    GetChatHistoryRequest,
-    SendFileToChatRequest,
-)  # fmt: skip
 from _yandex_market_chat_api.types import File
 
 from ._answer import Answer
@@ -31,10 +20,12 @@ from ._history import PAGE_LIMIT
 from ._send import Send
 from ._steps import OPEN_CHAT, READ_HISTORY, MakeRequest
 
-__all__ = ["CONTRACT_SHA256", "CONTRACT_VERSION", "chat_id_of", "contract", "is_ok", "request_of"]
+__all__ = ["__contract_sha256__", "__contract_version__", "chat_id_of", "contract", "is_sent", "request_of"]
+
+__contract_version__, __contract_sha256__ = _stamp.CONTRACT_VERSION, _stamp.CONTRACT_SHA256
 
 OnSent = Callable[[int], object]
-T = TypeVar("T", EmptyApiResponse, CreateChatResponse)
+T = TypeVar("T", models.EmptyApiResponse, models.CreateChatResponse)
 _PIECE = 64 * 1024
 # Only asked by the generated parser whether to raise on an undocumented status: no.
 _PARSER_SETTINGS = Client(base_url="")
@@ -42,25 +33,24 @@ _PARSER_SETTINGS = Client(base_url="")
 
 def contract() -> dict[str, Any]:
     """Return the contract that the generated client was made from."""
-    text = files("_yandex_market_chat_api").joinpath("contract.json").read_text(encoding="utf-8")
-    document: dict[str, Any] = json.loads(text)
+    document: dict[str, Any] = json.loads(files("_yandex_market_chat_api").joinpath("contract.json").read_bytes())
     return document
 
 
 def request_of(step: MakeRequest, base_url: str, headers: httpx.Headers, send: Send, content: bytes) -> httpx.Request:
     """Return the request that the contract asks for."""
     if step.operation == OPEN_CHAT:
-        order = ChatContextDTO(ChatContextIdentifiableType.ORDER, cast(int, send.order_id))
-        made = create_chat._get_kwargs(send.business_id, body=CreateChatRequest(order))
+        order = models.ChatContextDTO(models.ChatContextIdentifiableType.ORDER, cast(int, send.order_id))
+        made = create_chat._get_kwargs(send.business_id, body=models.CreateChatRequest(order))
     elif step.operation == READ_HISTORY:
         page: dict[str, Any] = {"page_token": step.page_token} if step.page_token else {}
         made = get_chat_history._get_kwargs(
-            send.business_id, chat_id=send.chat_id, body=GetChatHistoryRequest(), limit=PAGE_LIMIT, **page
+            send.business_id, chat_id=send.chat_id, body=models.GetChatHistoryRequest(), limit=PAGE_LIMIT, **page
         )
     else:  # a form with one file (RFC 7578); httpx would read an open file in pieces, and rewind it
         file = File(payload=cast(BinaryIO, content), file_name=send.name, mime_type=send.content_type)
         made = send_file_to_chat._get_kwargs(
-            send.business_id, chat_id=send.chat_id, body=SendFileToChatRequest(file=file)
+            send.business_id, chat_id=send.chat_id, body=models.SendFileToChatRequest(file=file)
         )
     made |= {"url": base_url + made["url"], "headers": [*headers.raw, *made["headers"].items()]}
     request = httpx.Request(**made)
@@ -139,22 +129,22 @@ def _refuse(value: object) -> NoReturn:
     raise ValueError
 
 
-def _parsed(operation: Any, status_code: int, body: bytes, model: type[T]) -> T | None:
-    """Return what the generated parser makes of the documented OK: HTTP 200 and `"status": "OK"`; else None."""
+def _parsed(operation: Any, body: bytes, model: type[T]) -> T | None:
+    """Return what the generated parser makes of the documented OK, the body of an HTTP 200; else None."""
     try:
-        found = operation._parse_response(client=_PARSER_SETTINGS, response=_Answered(status_code, body))
+        found = operation._parse_response(client=_PARSER_SETTINGS, response=_Answered(200, body))
     except Exception:  # whatever it raises on a body that is not the documented one; what arrived is kept elsewhere
         return None
-    return found if isinstance(found, model) and found.status is ApiResponseStatusType.OK else None
+    return found if isinstance(found, model) and found.status is models.ApiResponseStatusType.OK else None
 
 
-def is_ok(status_code: int, body: bytes) -> bool:
-    """Whether a response says that the file was sent."""
-    return _parsed(send_file_to_chat, status_code, body, EmptyApiResponse) is not None
+def is_sent(answer: Answer) -> bool | None:
+    """Return True if a whole response of status 200 says that the file was sent; else None."""
+    return _parsed(send_file_to_chat, answer.body, models.EmptyApiResponse) is not None or None
 
 
 def chat_id_of(answer: Answer) -> int | None:
-    """Return the id of the chat that was opened; None if the response has none that the contract allows."""
-    found = _parsed(create_chat, answer.status_code, answer.body, CreateChatResponse)
+    """Return the id of the chat that a whole response of status 200 tells; None if the contract allows no such one."""
+    found = _parsed(create_chat, answer.body, models.CreateChatResponse)
     chat_id = found.result.chat_id if found is not None and found.result else None
     return chat_id if type(chat_id) is int and 1 <= chat_id < 2**63 else None

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from functools import partial
 from importlib import import_module
@@ -16,7 +17,7 @@ from ._claims import Claims, Kind
 from ._delivery import PRECISION, RESTART, _read_history, confirm, deliver
 from ._errors import ChatError, DeliveryUnknownError
 from ._file import CheckedFile, File, FileLike, checked_file, read_stream
-from ._network import PATIENCE, AsyncBackend, AsyncTransport
+from ._network import PATIENCE, AsyncConnection, AsyncTransport
 from ._options import Options, Timeout
 from ._quota import Quotas
 from ._send import Send, SentFile
@@ -35,6 +36,8 @@ with suppress(ImportError):
 
 class AsyncChatClient(BaseClient):
     """Sends files into chats with buyers, on asyncio. Task-safe, cheap to make, usable in several event loops."""
+
+    __module__ = __package__
 
     async def send_file(
         self,
@@ -128,14 +131,13 @@ class AsyncChatClient(BaseClient):
         attempt, request = self._new_attempt(send, step, content)
         with attempt:
             async with (
-                asyncio.timeout(attempt.left(PATIENCE)) as bound,
-                aclosing(AsyncBackend(attempt, bound)) as backend,
+                asyncio.timeout(attempt.left() + PATIENCE) as bound,
+                aclosing(AsyncConnection(attempt, bound)) as way,
             ):
-                response = await AsyncTransport(self._route, backend).handle_async_request(request)
+                response = await AsyncTransport(self._route, way).handle_async_request(request)
                 attempt.answered(response)
-                async with aclosing(
-                    cast(AsyncGenerator[bytes], aiter(cast(httpx.AsyncByteStream, response.stream)))
-                ) as chunks:
+                stream = cast(httpx.AsyncByteStream, response.stream)
+                async with aclosing(cast(AsyncGenerator[bytes], aiter(stream))) as chunks:
                     async for chunk in chunks:
                         if not attempt.wants_more(chunk):
                             break
@@ -226,14 +228,13 @@ async def _in_thread(function: Callable[..., T], *arguments: Any) -> T:
 
     asyncio would make another TimeoutError of it, and wait for ever after a StopIteration.
     """
+    came: Future[T] = Future()
 
-    def call() -> tuple[T | None, BaseException | None]:
+    def call() -> None:
         try:
-            return function(*arguments), None
+            came.set_result(function(*arguments))
         except BaseException as error:
-            return None, error
+            came.set_exception(error)
 
-    result, error = await asyncio.to_thread(call)
-    if error is not None:
-        raise error
-    return cast(T, result)
+    await asyncio.to_thread(call)
+    return came.result()

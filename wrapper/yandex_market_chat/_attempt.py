@@ -5,11 +5,11 @@ from this record alone. Whatever else is true, a dependency that goes around our
 ends as unknown.
 """
 
-import math
 import ssl
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
+from traceback import walk_tb
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import httpx
@@ -97,9 +97,9 @@ class Attempt:
 
     def clean(self, error: Exception) -> None:
         """Note where a defect, of ours or a dependency, was raised. If it shows a secret, raise one that does not."""
-        place = error.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
+        *_, (frame, line) = walk_tb(error.__traceback__)
+        file = PurePath(frame.f_code.co_filename)
+        del frame
         _strip(error)
         text, clean = str(error), error
         if isinstance(error, AttributeError):
@@ -108,9 +108,7 @@ class Attempt:
         private = self._step.is_private
         if private or vars(error) or any(self._credentials.redact(shown) != shown for shown in (text, repr(error))):
             clean = RuntimeError(type(error).__name__ + ("" if private else f": {self._credentials.redact(text)}"))
-        if place is not None:
-            file = PurePath(place.tb_frame.f_code.co_filename)
-            clean.add_note(f"raised at {file.parent.name}/{file.name}:{place.tb_lineno}")
+        clean.add_note(f"raised at {file.parent.name}/{file.name}:{line}")
         if clean is not error:
             raise clean from None
 
@@ -118,20 +116,20 @@ class Attempt:
 
     def connecting(self) -> None:
         """Record that our network is asked to connect: the base of every "not sent"."""
-        if self.request_started:  # a dependency that repeats by itself would send a second copy
+        if self.connect_asked:  # a dependency that repeats by itself would send a second copy
             raise ConnectionError("an attempt has one connection, and a second one was asked for")
         self.connect_asked = True
 
     def within(self, timeout: float, *, share: int = 1) -> float:
         """Return the seconds that an operation may take: its own time-out, or a share of what is left of the total."""
-        left = self._step.deadline - time.monotonic()
+        left = self.left()
         if left <= 0:
             raise TimeoutError("the total time of the send is up")
         return min(timeout, left / share)
 
-    def left(self, more: float = 0.0) -> float | None:
-        """Return the seconds that are left, and some more; None: there is no total."""
-        return self._step.deadline - time.monotonic() + more if self._step.deadline < math.inf else None
+    def left(self) -> float:
+        """Return the seconds that are left of the total: infinitely many, if there is none."""
+        return self._step.deadline - time.monotonic()
 
     def writing(self, data: bytes) -> None:
         """Record a write, before it begins."""
@@ -146,7 +144,7 @@ class Attempt:
         self.request_started = self.response_asked = not self.tunnelling
         if self.tunnelling:
             return self.timeout.connect
-        left = self._step.deadline - time.monotonic()
+        left = self.left()
         # What reading the response takes should leave time to look for the file, but half of the time is its own.
         return min(self.timeout.read, max(left - self._step.reserve, left / 2))
 
@@ -179,11 +177,9 @@ class Attempt:
             self._failure = self._failure_of(ConnectionError("it was answered before the whole of it could be written"))
         if self._failure is not None:
             return self._failure
-        # No header can hold a NUL.
-        flat = self._credentials.redact(b"\0".join([part for header in self._headers for part in header]))
-        parts = flat.decode("latin-1").split("\0")
+        parts = [self._credentials.redact(part).decode("latin-1") for header in self._headers for part in header]
+        headers = Headers(zip(parts[::2], parts[1::2], strict=True))
         truncated = self._broken or len(self._body) > KEPT_BODY
-        headers = Headers(zip(parts[::2], parts[1::2], strict=False))  # without headers: one empty part
         return Answer(self._status, headers, bytes(self._body), truncated, self._credentials)
 
     def _failure_of(self, error: Exception) -> Failure:
@@ -203,10 +199,11 @@ class Attempt:
                 return Failure(ConnectionFailedError._because(reason))
             advice = "It would fail again: check the certificate or the proxy first."
             return Failure(ConnectionFailedError._because(reason, advice=advice, retryable=False), final=True)
-        lost: DeliveryUnknownError
         if timed_out:
-            bound = "the total time" if time.monotonic() >= self._step.deadline else "the time of one read or write"
-            lost = ResponseTimeoutError._because(f"No complete response came within {bound} ({text}).")
+            bound = "the total time" if self.left() <= 0 else "the time of one read or write"
+            lost: DeliveryUnknownError = ResponseTimeoutError._because(
+                f"No complete response came within {bound} ({text})."
+            )
         else:
             if "certificate required" in said.lower().replace("_", " "):
                 text += "; the server asks for a client certificate: pass verify=, an ssl.SSLContext that has one"

@@ -3,13 +3,14 @@
 import logging
 import os
 import ssl
-import time
 import typing
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from inspect import iscoroutinefunction
 from weakref import WeakSet
+
+import httpx
 
 from ._attempt import Attempt
 from ._claims import Claims
@@ -23,9 +24,6 @@ from ._send import Send, log_safely
 from ._slots import Slots
 from ._steps import SEND_FILE, MakeRequest, Rules
 from ._version import __version__
-
-if typing.TYPE_CHECKING:
-    import httpx
 
 Progress = Callable[[int, int], object]
 Verify = bool | str | os.PathLike[str] | ssl.SSLContext
@@ -76,34 +74,18 @@ class BaseClient:
         Raises:
             InvalidRequestError: an argument, or what the environment says in its place, cannot be used.
         """
-        refused: InvalidRequestError | None = None
         try:
             self._options = Options(
-                timeout=Timeout().but(timeout),
-                retry=retry,
-                max_file_size=max_file_size,
-                max_parallel=max_parallel,
-                integration=integration,
-                confirm_unknown=confirm_unknown,
+                Timeout().but(timeout), retry, confirm_unknown, max_file_size, max_parallel, integration
             )
             self._route = Route(base_url, proxy, verify)
-            headers = {"Host": self._route.host} | _request_headers(self._options)
+            headers = {"Host": self._route.host} | _request_headers(integration)
             self._credentials = Credentials(api_key, oauth_token, self._route.proxy, headers)
         except InvalidRequestError as error:
-            refused = error
-        # A traceback may be shown with the locals of its frames: this one's must not hold a secret.
-        del api_key, oauth_token, base_url, proxy
-        if refused is not None:
-            raise refused.with_traceback(None)
-        self._rules = Rules(
-            retry=self._options.retry,
-            quotas=Quotas(),
-            claims=Claims(),
-            chats=OrderedDict(),
-            clock=time.monotonic,
-            utcnow=lambda: datetime.now(UTC),
-            confirm_unknown=self._options.confirm_unknown,
-        )
+            # A traceback may be shown with the locals of its frames: this one's must not hold a secret.
+            del api_key, oauth_token, base_url, proxy
+            raise error.with_traceback(None) from None
+        self._rules = Rules(retry, Quotas(), Claims(), OrderedDict(), confirm_unknown=confirm_unknown)
         self._closed = False
         self._slots = Slots(self._options.max_parallel)
         _clients.add(self)
@@ -174,7 +156,7 @@ class BaseClient:
         send.order_id, send.attempts, send.unknown_attempts = error.order_id, error.attempts, error.unknown_attempts
         return error
 
-    def _new_attempt(self, send: Send, step: MakeRequest, content: bytes) -> "tuple[Attempt, httpx.Request]":
+    def _new_attempt(self, send: Send, step: MakeRequest, content: bytes) -> tuple[Attempt, httpx.Request]:
         """Return the record of an attempt, which is there before anything of the attempt is, and its request."""
         from ._api import request_of  # when first needed: as long as all else of the import takes
 
@@ -203,14 +185,14 @@ def _begin_as_child() -> None:
 getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_begin_as_child)
 
 
-def _request_headers(options: Options) -> dict[str, str]:
+def _request_headers(integration: str | None) -> dict[str, str]:
     headers = {
         "Accept": "application/json",
         "Accept-Encoding": "identity",
         "User-Agent": f"yandex-market-chat/{__version__}",
         "Connection": "close",  # keep-alive is not supported, the documentation says
     }
-    return headers | ({"X-Market-Integration": options.integration} if options.integration is not None else {})
+    return headers | ({"X-Market-Integration": integration} if integration is not None else {})
 
 
 def _checked_id(name: str, value: object) -> int:

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import closing, suppress
+from threading import TIMEOUT_MAX
 from typing import Self, TypeVar, cast
 
 import httpx
@@ -158,7 +159,7 @@ class ChatClient(BaseClient):
                     slots.ask(send.business_id, slot := Slot())
                     if slot.ready is not None:
                         with suppress(TimeoutError):
-                            slot.ready.result(send.left())
+                            slot.ready.result(min(send.left(), TIMEOUT_MAX))
                     if file is not None and send.left() != 0:
                         self._check_usable()
                         content, file = file.read(self._options.max_file_size), None
@@ -179,11 +180,11 @@ class ChatClient(BaseClient):
             steps.close()
 
     def _attempt(self, send: Send, step: MakeRequest, content: bytes) -> Outcome:
-        from ._network import Backend, Transport  # with httpcore, as httpx itself: when first needed
+        from ._network import Connection, Transport  # with httpcore, as httpx itself: when first needed
 
         attempt, request = self._new_attempt(send, step, content)
-        with attempt, closing(Backend(attempt)) as backend:
-            response = Transport(self._route, backend).handle_request(request)
+        with attempt, closing(Connection(attempt)) as connection:
+            response = Transport(self._route, connection).handle_request(request)
             attempt.answered(response)
             for chunk in cast(httpx.SyncByteStream, response.stream):
                 if not attempt.wants_more(chunk):

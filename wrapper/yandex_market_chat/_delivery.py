@@ -4,28 +4,15 @@ The outcome is over all attempts: once one may have reached the buyer, a later r
 outcome is looked up in the chat's history: "it is there" proves that the file was sent, anything else proves nothing.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from . import _errors as errors
-from ._answer import Answer
+from ._attempt import Failure
 from ._claims import Kind
 from ._history import PAGES, comparable, read_page
 from ._quota import Quota
 from ._send import Send, SentFile
-from ._steps import (
-    READ_HISTORY,
-    SEND_FILE,
-    MakeRequest,
-    Rules,
-    Steps,
-    ask,
-    make_request,
-    may_repeat,
-    open_chat,
-    pause_after,
-    refusal_of,
-    when_allowed,
-)
+from ._steps import READ_HISTORY, SEND_FILE, MakeRequest, Rules, Steps, ask, make_request, open_chat, when_allowed
 
 PRECISION = timedelta(seconds=5)
 """By how much the server's clocks may differ from each other, in whole seconds and otherwise."""
@@ -35,6 +22,8 @@ RESTART = timedelta(seconds=300)
 
 def deliver(send: Send, rules: Rules, deadline: float) -> Steps[SentFile]:
     """Decide a send; with an order, open its chat first."""
+    from ._api import is_sent  # when first needed: as long as all else of the import takes
+
     if send.order_id is not None:
         send.chat_id = yield from open_chat(send, rules, deadline)
     unknown: errors.DeliveryUnknownError | None = None  # the first
@@ -42,46 +31,43 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps[SentFile]:
     resume = rules.clock()
     # Time to read the history after a response that did not come.
     reserve = min(3.0, (send.timeout.total or 0.0) / 5) if rules.confirm_unknown else 0.0
+    step = MakeRequest(SEND_FILE, deadline, reserve)
     while True:
-        step = MakeRequest(SEND_FILE, deadline, reserve)
         stopped = yield from when_allowed(send, rules, step, resume)
         if stopped is not None:
             last, final = last or stopped, True
         else:
-            claim = rules.claims.begin(_kind(send))
+            claim, began, since = rules.claims.begin(_kind(send)), rules.clock(), rules.utcnow()
             try:
-                outcome, quota = yield from make_request(send, rules, step)
+                outcome = yield from make_request(send, rules, step, is_sent)
             finally:
                 rules.claims.end(claim, rules.clock(), confirmed=send.confirmed)
-            if isinstance(outcome, Answer):
-                if send.confirmed:
-                    return _sent(send, quota, trace_id=outcome.headers.get("traceparent"))
-                last, final = refusal_of(outcome, quota, SEND_FILE), False
-            else:
-                last, final = outcome.error, outcome.final
+            if not isinstance(outcome, Failure):
+                _, answer, quota = outcome
+                return _sent(send, quota, trace_id=answer.headers.get("traceparent"))
+            last, final = outcome
             send.attempt = None
             if isinstance(last, errors.NotFoundError):
                 rules.chats.pop((send.business_id, send.order_id or 0), None)
             if isinstance(last, errors.DeliveryUnknownError):
                 send.unknown_attempts += 1
                 if unknown is None:
-                    unknown, send.began = last, send.attempt_began
-                    unknown.since, unknown.content_type = send.attempt_began_at, send.content_type
+                    unknown, send.began = last, began
+                    unknown.since, unknown.content_type = since, send.content_type
             # What would fail the same way again (a bypassed network, a refused certificate) would fail to read, too.
             if unknown is not None and not final:
                 found = yield from _settle(send, unknown, rules, deadline)
                 if found is not None:
                     return _sent(send, rules.quotas.of((SEND_FILE, send.business_id)), message_id=found)
-        repeats = (
-            rules.retry.resend_unknown if isinstance(last, errors.DeliveryUnknownError) else may_repeat(last, rules)
-        )
+        is_unknown = isinstance(last, errors.DeliveryUnknownError)
+        repeats = rules.retry.resend_unknown if is_unknown else rules.may_repeat(last)
         if final or send.attempts >= rules.retry.attempts or not repeats:
             if unknown is None:
                 raise last
             unknown.unknown_attempts = send.unknown_attempts
             unknown.later = last if last is not unknown else None
             raise unknown
-        resume = rules.clock() + pause_after(send.attempts, rules.jitter())
+        resume = rules.resume(send.attempts)
 
 
 def confirm(send: Send, error: errors.DeliveryUnknownError, rules: Rules, deadline: float) -> Steps[SentFile | None]:
@@ -102,18 +88,16 @@ def confirm(send: Send, error: errors.DeliveryUnknownError, rules: Rules, deadli
 
 def _settle(send: Send, unknown: errors.DeliveryUnknownError, rules: Rules, deadline: float) -> Steps[int | None]:
     """Read the history 1, 3, 7, 15 … s after a failure, for `confirm_unknown` seconds; return the message's id."""
-    failed, offset, readings = rules.clock(), 1.0, 0
+    failed = rules.clock()
     until = min(deadline, failed + rules.confirm_unknown)
-    while not send.unreadable and (now := rules.clock()) < until:
-        due = failed + offset
-        offset = offset * 2 + 1
-        if due >= until:
-            if readings:
-                break
-            due = now + (until - now) / 2  # with little time left, a reading that is early beats none
-        if due < now and failed + offset < until:
+    moments = [failed + 2**number - 1 for number in range(1, 21) if failed + 2**number - 1 < until]
+    # With little time left, a reading that is early beats none.
+    for due in moments or [(failed + until) / 2]:
+        now = rules.clock()
+        if send.unreadable or now >= until:
+            break
+        if moments and due < now and due < moments[-1]:  # the one before took that long
             continue
-        readings += 1
         found = yield from _read_history(send, rules, until, due, PRECISION)
         if isinstance(found, errors.ChatError):
             # Others, a refusal and what is no history, would be the same again.
@@ -133,16 +117,14 @@ def _read_history(
     """Read the history whole; return the message that holds the file, None if none does, or why it was not read."""
     messages: dict[int, datetime] = {}
     token: str | None = None
-    since: datetime | None = None
     for _ in range(PAGES):
         page = yield from ask(send, rules, MakeRequest(READ_HISTORY, deadline, page_token=token), read_page, resume)
         if isinstance(page, errors.ChatError):
             return page
-        # The server's clock now, less the time since the attempt began, is that clock when it began.
-        ago = timedelta(seconds=rules.clock() - send.began)
-        since = since or _before(page.date or rules.utcnow(), ago + margin)
+        now, age = page.date or rules.utcnow(), timedelta(seconds=rules.clock() - send.began)  # the server's clock
         for each in page.posted:
-            if each.size == send.size and comparable(each.name) == comparable(send.name) and each.created_at >= since:
+            same = each.size == send.size and comparable(each.name) == comparable(send.name)
+            if same and now - each.created_at <= age + margin:
                 messages[each.message_id] = each.created_at
         oldest_first = sorted(messages, key=lambda number: (messages[number], number))
         if (found := rules.claims.take(_kind(send), send.began - margin.total_seconds(), oldest_first)) is not None:
@@ -151,13 +133,6 @@ def _read_history(
         if not token:
             return None
     return errors.UnclearResponseError._because(f"The history has more than {PAGES} pages.")
-
-
-def _before(moment: datetime, time: timedelta) -> datetime:
-    try:
-        return moment - time
-    except OverflowError:  # a Date or an error of the year 1
-        return datetime.min.replace(tzinfo=UTC)
 
 
 def _kind(send: Send) -> Kind:

@@ -32,12 +32,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from ._headers import Headers
-
-if TYPE_CHECKING:
-    from ._quota import Quota
+from ._quota import Quota
 
 
 class ApiErrorItem(NamedTuple):

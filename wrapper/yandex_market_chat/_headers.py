@@ -1,7 +1,6 @@
 """The headers of an answer."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 
 class Headers(Mapping[str, str]):
@@ -15,10 +14,6 @@ class Headers(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         return self._items[name.lower()]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return one header; Mapping's own goes by way of an exception."""
-        return self._items.get(name.lower(), default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)

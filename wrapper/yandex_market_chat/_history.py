@@ -40,12 +40,9 @@ def read_page(answer: Answer) -> Page | None:
     """Return what a page holds, whatever else is wrong with its messages; None if it is no page."""
     try:
         document = json.loads(answer.body.decode("utf-8-sig", errors="replace"), parse_int=_number)
-        if document["status"] != "OK":
-            return None
-        result = document["result"]
-        messages, paging = result["messages"], result.get("paging") or {}
-        token = paging.get("nextPageToken")
-        if not isinstance(messages, list) or not (token is None or isinstance(token, str)):
+        status, result = document["status"], document["result"]
+        messages, token = result["messages"], (result.get("paging") or {}).get("nextPageToken")
+        if status != "OK" or not isinstance(messages, list) or not isinstance(token, str | None):
             return None
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return None

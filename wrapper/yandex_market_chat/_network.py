@@ -10,7 +10,6 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from ipaddress import ip_address
 from typing import Any, cast
 
@@ -63,49 +62,15 @@ def _writing(attempt: Attempt, data: bytes) -> Iterator[None]:
         raise httpcore.WriteError(str(error)) from None
 
 
-class Stream(httpcore.NetworkStream):
-    """A connection that records what is done with it. The time-outs of all operations are the attempt's."""
+class Connection(httpcore.SyncBackend, httpcore.NetworkStream):
+    """Makes a connection, and records what is done with it. The time-outs of all operations are the attempt's.
 
-    def __init__(self, attempt: Attempt, opened: list[httpcore.NetworkStream]) -> None:
-        self._attempt = attempt
-        self._opened = opened
-        self._stream = opened[-1]
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what is there, at most `max_bytes`."""
-        in_time = self._attempt.within(self._attempt.reading())
-        return self._attempt.received(self._stream.read(max_bytes, in_time))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write all of it, in pieces that the system takes at once."""
-        with _writing(self._attempt, buffer):
-            for start in range(0, len(buffer), PIECE):
-                in_time = self._attempt.within(self._attempt.timeout.write)
-                self._stream.write(buffer[start : start + PIECE], in_time)
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        """Return the connection with TLS on it."""
-        in_time = self._attempt.within(self._attempt.timeout.connect)
-        self._opened.append(self._stream.start_tls(ssl_context, server_hostname, in_time))
-        return Stream(self._attempt, self._opened)
-
-    def close(self) -> None:
-        """Close it."""
-        self._stream.close()
-
-    def get_extra_info(self, info: str) -> Any:
-        """Tell about TLS. Nobody else gets the socket: what is written past this stream could not be recorded."""
-        return self._stream.get_extra_info(info) if info == "ssl_object" else None
-
-
-class Backend(httpcore.SyncBackend):
-    """Makes the connection of one attempt."""
+    Nobody gets the socket (`get_extra_info`): what is written past this could not be recorded.
+    """
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
-        self._opened: list[httpcore.NetworkStream] = []
+        self._opened: list[httpcore.NetworkStream] = []  # with TLS one on the other
 
     def connect_tcp(self, host: str, port: int, *arguments: Any, **named: Any) -> httpcore.NetworkStream:
         """Connect to the first address of `host` that takes it; name resolution is the one thing without a bound."""
@@ -116,10 +81,30 @@ class Backend(httpcore.SyncBackend):
             in_time = self._attempt.within(self._attempt.timeout.connect, share=len(found) - number)
             try:
                 self._opened.append(super().connect_tcp(str(address[0]), port, **{**named, "timeout": in_time}))
-                return Stream(self._attempt, self._opened)
+                return self
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read what is there, at most `max_bytes`."""
+        in_time = self._attempt.within(self._attempt.reading())
+        return self._attempt.received(self._opened[-1].read(max_bytes, in_time))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write all of it, in pieces that the system takes at once."""
+        with _writing(self._attempt, buffer):
+            for start in range(0, len(buffer), PIECE):
+                in_time = self._attempt.within(self._attempt.timeout.write)
+                self._opened[-1].write(buffer[start : start + PIECE], in_time)
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """Return the connection with TLS on it."""
+        in_time = self._attempt.within(self._attempt.timeout.connect)
+        self._opened.append(self._opened[-1].start_tls(ssl_context, server_hostname, in_time))
+        return self
 
     def close(self) -> None:
         """Close what was opened, also what httpcore was given and let go of."""
@@ -127,19 +112,39 @@ class Backend(httpcore.SyncBackend):
             stream.close()
 
 
-class AsyncStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
-    """A connection on asyncio, without another layer; `asyncio.timeout` bounds the whole of an attempt.
+class AsyncConnection(asyncio.Protocol, httpcore.AsyncNetworkBackend, httpcore.AsyncNetworkStream):
+    """The same on asyncio, without another layer. `bound` is the total, which begins to count when it is asked for.
 
-    What the server said before it broke the connection is not lost: asyncio's own protocol puts the error before it.
+    Before that nothing would be proven: a total that is over in the middle of httpcore would end as unknown. What the
+    server said before it broke the connection is not lost: asyncio's own protocol puts the error before it.
     """
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: Attempt, bound: asyncio.Timeout) -> None:
         self._attempt = attempt
+        self._bound = bound
         self._transports: list[asyncio.Transport] = []  # with TLS one on the other
         self._reader = asyncio.StreamReader(FULL)
         self._may_write = asyncio.Event()
         self._error = ""
         self._piece = ASYNC_PIECE
+
+    async def connect_tcp(self, host: str, port: int, *arguments: Any, **named: Any) -> httpcore.AsyncNetworkStream:
+        """Connect to the first address of `host` that takes it."""
+        self._attempt.connecting()
+        loop = asyncio.get_running_loop()
+        self._bound.reschedule(loop.time() + self._attempt.left())
+        connect = self._attempt.timeout.connect
+        async with asyncio.timeout(connect):
+            addresses = await _resolve(host, port)
+        failure: Exception = OSError("the name has no address")
+        for number, address in enumerate(addresses):
+            try:
+                async with asyncio.timeout(self._attempt.within(connect, share=len(addresses) - number)):
+                    await loop.create_connection(lambda: self, address, port)
+                return self
+            except OSError as error:
+                failure = error
+        raise failure
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep what writes. asyncio calls this and the five below."""
@@ -232,47 +237,6 @@ class AsyncStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             with suppress(AttributeError):
                 transport.abort()
         await asyncio.sleep(0)  # asyncio closes the socket in the next turn of the loop
-
-    def get_extra_info(self, info: str) -> Any:
-        """Tell about TLS. Nobody else gets the socket: what is written past this stream could not be recorded."""
-        return self._transports[-1].get_extra_info(info) if info == "ssl_object" else None
-
-
-class AsyncBackend(httpcore.AsyncNetworkBackend):
-    """Makes the connection of one attempt. `bound` is the total, which begins to count when a connection is asked for.
-
-    Before that nothing would be proven: a total that is over in the middle of httpcore would end as unknown.
-    """
-
-    def __init__(self, attempt: Attempt, bound: asyncio.Timeout) -> None:
-        self._attempt = attempt
-        self._bound = bound
-        self._opened: list[AsyncStream] = []
-
-    async def connect_tcp(self, host: str, port: int, *arguments: Any, **named: Any) -> httpcore.AsyncNetworkStream:
-        """Connect to the first address of `host` that takes it."""
-        self._attempt.connecting()
-        loop = asyncio.get_running_loop()
-        left = self._attempt.left()
-        self._bound.reschedule(None if left is None else loop.time() + left)
-        connect = self._attempt.timeout.connect
-        async with asyncio.timeout(connect):
-            addresses = await _resolve(host, port)
-        failure: Exception = OSError("the name has no address")
-        for number, address in enumerate(addresses):
-            try:
-                async with asyncio.timeout(self._attempt.within(connect, share=len(addresses) - number)):
-                    _, stream = await loop.create_connection(partial(AsyncStream, self._attempt), address, port)
-                self._opened.append(stream)
-                return stream
-            except OSError as error:
-                failure = error
-        raise failure
-
-    async def aclose(self) -> None:
-        """Close what was opened, also what httpcore was given and let go of."""
-        for stream in self._opened:
-            await stream.aclose()
 
 
 async def _resolve(host: str, port: int) -> list[str]:

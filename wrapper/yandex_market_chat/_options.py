@@ -86,19 +86,19 @@ class RetryPolicy:
             refuse("RetryPolicy.resend_unknown must be True or False.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Options:
-    """What a client was told, but for where requests go and who asks.
+    """What a client was told, but for where requests go and who asks, in the order of its arguments.
 
     A new one is a field and its check here, and an argument of `BaseClient`, which documents it.
     """
 
     timeout: Timeout
     retry: RetryPolicy
+    confirm_unknown: float
     max_file_size: int
     max_parallel: int
     integration: str | None
-    confirm_unknown: float
 
     def __post_init__(self) -> None:
         if not isinstance(self.retry, RetryPolicy):

@@ -27,6 +27,9 @@ class Quota:
     """When the quota is renewed (aware, UTC); None if not told, not readable or impossible."""
 
 
+_UNTOLD = Quota(None, None, None)
+
+
 def read_quota(headers: Mapping[str, str], now: Callable[[], datetime]) -> tuple[Quota | None, float]:
     """Return the quota that a response tells, and the seconds until it is renewed (0 if that is past or untold).
 
@@ -35,16 +38,11 @@ def read_quota(headers: Mapping[str, str], now: Callable[[], datetime]) -> tuple
     limit = _count(headers.get("X-RateLimit-Resource-Limit"))
     remaining = _count(headers.get("X-RateLimit-Resource-Remaining"))
     resets_at = moment(headers.get("X-RateLimit-Resource-Until"))
-    seconds = 0.0
-    if resets_at is not None:
-        ahead = resets_at - (moment(headers.get("Date")) or now())
-        if ahead > LONGEST_WINDOW:
-            resets_at = None
-        else:
-            seconds = max(0.0, ahead.total_seconds())
-    if limit is None and remaining is None and resets_at is None:
-        return None, 0.0
-    return Quota(limit, remaining, resets_at), seconds
+    ahead = resets_at - (moment(headers.get("Date")) or now()) if resets_at is not None else timedelta()
+    if ahead > LONGEST_WINDOW:
+        resets_at, ahead = None, timedelta()
+    quota = Quota(limit, remaining, resets_at)
+    return None if quota == _UNTOLD else quota, max(0.0, ahead.total_seconds())
 
 
 def _count(value: str | None) -> int | None:

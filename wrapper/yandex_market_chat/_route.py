@@ -40,21 +40,14 @@ class Route:
         if re.search("/v2(/|$)", server.path):
             refuse(f"{source} must end before /v2, with which the paths of the API begin.")
         self.base_url = server.geturl().rstrip("/")
-        url = httpx.URL(self.base_url)
-        self.host = url.netloc.decode()
-        self._origin = (url.raw_scheme, url.raw_host, url.port or _PORTS[url.scheme])
+        self.host = httpx.URL(self.base_url).netloc.decode()
         variable, found = _proxy_for(server) if proxy is None else ("proxy", proxy)
         via = _check_url(variable, found) if found else None
         self.proxy = ProxyAddress(via.geturl()) if via else None
-        through = f" through the proxy {_peer(via)}" if via else ""
-        self.peer = _peer(server) + through
-        self.uses_tls = "https" in (server.scheme, via.scheme if via else None)
-        self._context: ssl.SSLContext | None = None
-
-    @property
-    def ready(self) -> bool:
+        self.peer = _peer(server) + (f" through the proxy {_peer(via)}" if via else "")
+        self.ready = "https" not in (server.scheme, via.scheme if via else None)
         """Whether nothing has to be loaded any more."""
-        return self._context is not None or not self.uses_tls
+        self._context: ssl.SSLContext | None = None
 
     def load(self) -> None:
         """Load the certificates to trust, which may take some 20 to 50 ms.
@@ -64,6 +57,7 @@ class Route:
         """
         if not self.ready:
             self._context = _context_for(self._verify)
+            self.ready = True
 
     def connection(self, pool: Any, backend: object) -> Any:
         """Return a connection, not opened yet, of the kind that a pool of httpcore's makes, on a network of ours."""
@@ -72,13 +66,11 @@ class Route:
         proxy = None
         if self.proxy is not None:
             url = httpx.URL(self.proxy)
-            proxy = httpcore.Proxy(
-                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-                auth=(url.username.encode(), url.password.encode()) if url.userinfo else None,
-                ssl_context=self._context if url.scheme == "https" else None,
-            )
+            auth = (url.username.encode(), url.password.encode()) if url.userinfo else None
+            context = self._context if url.scheme == "https" else None
+            proxy = httpcore.Proxy(str(url), auth, ssl_context=context)
         made = pool(ssl_context=self._context, proxy=proxy, network_backend=backend)
-        return made.create_connection(httpcore.Origin(*self._origin))
+        return made.create_connection(httpcore.URL(self.base_url).origin)
 
 
 class ProxyAddress(str):
@@ -122,9 +114,8 @@ def _proxy_for(server: SplitResult) -> tuple[str, str | None]:
     proxies = getproxies()
     scheme = server.scheme if proxies.get(server.scheme) else "all"
     found = proxies.get(scheme)
-    if not found or any(_covers(entry, server) for entry in proxies.get("no", "").split(",")):
-        return "", None
-    if proxy_bypass(server.netloc):  # what else the system says
+    covered = any(_covers(entry, server) for entry in proxies.get("no", "").split(","))
+    if not found or covered or proxy_bypass(server.netloc):  # what else the system says
         return "", None
     # Lower case comes first, as for urllib.
     names = [name for name in sorted(os.environ, reverse=True) if name.lower() == f"{scheme}_proxy"]
@@ -193,8 +184,6 @@ def _usable(variable: str, look: Callable[[str], Any]) -> str | None:
 
 @cache
 def _make_context(verify: bool | str, changed: int, *settings: str | None) -> ssl.SSLContext:
-    return (
-        ssl.create_default_context(cafile=verify)
-        if isinstance(verify, str)
-        else httpx.create_ssl_context(verify=verify)
-    )
+    if isinstance(verify, str):
+        return ssl.create_default_context(cafile=verify)
+    return httpx.create_ssl_context(verify=verify)

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from ._attempt import Attempt
@@ -65,9 +64,7 @@ class Send:
     deadline: float = math.inf
     on_sent: Callable[[int], None] | None = field(default=None, repr=False)
     subject: str = "file"  # or "chat", if one is only opened; "": nothing is sent, and its end is no news
-    began: float = 0.0  # when the first unknown attempt began, and the latest one of all
-    attempt_began: float = 0.0
-    attempt_began_at: datetime | None = None
+    began: float = 0.0  # when the first unknown attempt began
     unreadable: bool = False  # the history cannot be read, now and later
     confirmed: bool = False  # Market has said that it is sent
     attempt: Attempt | None = field(default=None, repr=False)  # until what came of it is known
@@ -76,9 +73,9 @@ class Send:
     def __post_init__(self) -> None:
         self.started = self.clock()
 
-    def left(self) -> float | None:
-        """Return the seconds that are left of the total; None: there is no total."""
-        return None if self.deadline == math.inf else max(0.0, self.deadline - self.clock())
+    def left(self) -> float:
+        """Return the seconds that are left of the total: infinitely many, if there is none."""
+        return max(0.0, self.deadline - self.clock())
 
     @property
     def delivery(self) -> str:
@@ -90,15 +87,8 @@ class Send:
 
     def facts(self) -> dict[str, Any]:
         """Return what the end of a send tells of it, as far as it is known."""
-        return {
-            "business_id": self.business_id or None,
-            "chat_id": self.chat_id or None,
-            "order_id": self.order_id,
-            "name": self.name or None,
-            "size": self.size or None,
-            "attempts": self.attempts,
-            "elapsed": self.clock() - self.started,  # in seconds since the call
-        }
+        known = {name: getattr(self, name) or None for name in ("business_id", "chat_id", "order_id", "name", "size")}
+        return known | {"attempts": self.attempts, "elapsed": self.clock() - self.started}
 
     def describe(self, **more: object) -> dict[str, object]:
         """Return the fields of a log record, where `name` is the logger's own."""
@@ -120,19 +110,18 @@ class Send:
         extra = self.describe(outcome=type(error).__name__ if error else "SentFile", delivery=delivery)
         target = f"{self.business_id or '?'}/{self.chat_id or (f'order {self.order_id}' if self.order_id else '?')}"
         what = target if self.subject == "chat" else f"{self.name!r} to {target}" if self.name else "nothing yet"
-        done, undone = ("opened", "not opened") if self.subject == "chat" else ("sent", "not sent")
+        done = "opened" if self.subject == "chat" else "sent"
         if error is None:
             log_safely(logging.INFO, f"{done} %s", what, extra=extra)
-        elif isinstance(error, ChatError):
-            fate = "delivery unknown" if isinstance(error, DeliveryUnknownError) else undone
-            log_safely(logging.INFO, "%s: %s [%s]", fate, error, what, extra=extra)
-        elif delivery == "sent":
-            log_safely(logging.WARNING, "sent, then interrupted by %s [%s]", type(error).__name__, what, extra=extra)
-        elif delivery == "unknown":
-            text = "delivery unknown: interrupted by %s; check the chat before resending [%s]"
-            log_safely(logging.WARNING, text, type(error).__name__, what, extra=extra)
+        elif isinstance(error, ChatError) or delivery == "not sent":
+            fate = "delivery unknown" if isinstance(error, DeliveryUnknownError) else f"not {done}"
+            said = error if isinstance(error, ChatError) else type(error).__name__
+            log_safely(logging.INFO, "%s: %s [%s]", fate, said, what, extra=extra)
         else:
-            log_safely(logging.INFO, "%s: %s [%s]", undone, type(error).__name__, what, extra=extra)
+            text = "sent, then interrupted by %s [%s]"
+            if delivery == "unknown":
+                text = "delivery unknown: interrupted by %s; check the chat before resending [%s]"
+            log_safely(logging.WARNING, text, type(error).__name__, what, extra=extra)
 
     def clean(self, error: Exception) -> None:
         """Take the secrets out of a defect."""

@@ -2,16 +2,15 @@
 
 import threading
 from concurrent.futures import Future
+from dataclasses import dataclass
 
 
+@dataclass(slots=True, eq=False)
 class Slot:
     """One's slot at a business, or the place in the line for one."""
 
-    __slots__ = ("ready",)
-
-    def __init__(self) -> None:
-        self.ready: Future[None] | None = None
-        """To be waited for if there is one, by threads and tasks alike. Making one costs more than all the rest."""
+    ready: Future[None] | None = None
+    """To be waited for if there is one, by threads and tasks alike. Making one costs more than all the rest."""
 
 
 class Slots:
@@ -24,11 +23,6 @@ class Slots:
         self._each = each
         self._lock = threading.Lock()
         self._lines: dict[int, list[Slot]] = {}
-
-    @property
-    def waiting(self) -> int:
-        """How many wait for one."""
-        return sum(max(0, len(line) - self._each) for line in self._lines.values())
 
     def ask(self, business_id: int, slot: Slot) -> None:
         """Give the slot at once if one is free, else when it is ready."""

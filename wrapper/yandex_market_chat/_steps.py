@@ -6,13 +6,15 @@ request, nothing of the other steps.
 
 import logging
 import random
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from . import _errors as errors
-from ._answer import Answer, error_of, is_sent
+from ._answer import Answer, error_of
 from ._attempt import Failure
 from ._claims import Claims
 from ._options import RetryPolicy
@@ -68,20 +70,29 @@ Steps = Generator[Step, Outcome | None, T]
 
 
 class Rules(NamedTuple):
-    """What decides beside what happened. The clocks and the dice are passed in."""
+    """What decides beside what happened. The clocks and the dice can be passed in."""
 
     retry: RetryPolicy
     quotas: Quotas
     claims: Claims
     chats: OrderedDict[tuple[int, int], int]
     """The chats that were opened, by business and order."""
-    clock: Callable[[], float]
-    utcnow: Callable[[], datetime]
+    clock: Callable[[], float] = time.monotonic
+    utcnow: Callable[[], datetime] = partial(datetime.now, UTC)
     jitter: Callable[[], float] = random.random
     waits_for_limits: bool = True
     """Whether a 420 is repeated, and a spent quota waited for. A batch does both for a business as a whole."""
     confirm_unknown: float = 0.0
     """For how many seconds after an unknown outcome the chat's history is read."""
+
+    def may_repeat(self, error: errors.ChatError) -> bool:
+        """Whether what provably did nothing is tried again without asking."""
+        limited = isinstance(error, errors.RateLimitError) and self.waits_for_limits
+        return limited or isinstance(error, errors.ConnectionFailedError)
+
+    def resume(self, attempts: int) -> float:
+        """Return when the next attempt may begin, on the clock, after the one that ended now."""
+        return self.clock() + pause_after(attempts, self.jitter())
 
 
 def advance(steps: Steps[T], outcome: Outcome | None) -> Step | T:
@@ -118,22 +129,29 @@ def when_allowed(send: Send, rules: Rules, step: MakeRequest, resume: float) -> 
         has_slot = pause <= 0
 
 
-def make_request(send: Send, rules: Rules, step: MakeRequest) -> Steps[tuple[Outcome, Quota | None]]:
-    """Make one request, now."""
+def make_request(
+    send: Send, rules: Rules, step: MakeRequest, read: Callable[[Answer], T | None]
+) -> Steps[tuple[T, Answer, Quota | None] | Failure]:
+    """Make one request, now; return what `read` makes of a response, with it and the quota that it tells."""
     send.attempts += step.carries_file or send.subject == "chat"
-    if step.carries_file:
-        send.attempt_began, send.attempt_began_at = rules.clock(), rules.utcnow()
     outcome = yield step
     what = f"attempt {send.attempts}" if step.carries_file else step.operation
     if isinstance(outcome, Answer):
-        send.confirmed = step.carries_file and is_sent(outcome)
+        found = read(outcome) if outcome.status_code == 200 and not outcome.body_truncated else None
+        send.confirmed = step.carries_file and found is not None
         quota, seconds = read_quota(outcome.headers, rules.utcnow)
         rules.quotas.learn((step.operation, send.business_id), quota, seconds, rules.clock())
         log_debug(send, "%s: status %d", what, outcome.status_code, status_code=outcome.status_code)
-        return outcome, quota
+        if found is not None:
+            return found, outcome, quota
+        # What a history holds is the buyer's: nothing of it stays in an error.
+        error = error_of(outcome._replace(body=b"") if step.is_private else outcome, quota)
+        if isinstance(error, errors.QuotaExceededError):
+            error.operation = step.operation
+        return Failure(error)
     assert isinstance(outcome, Failure)  # noqa: S101  the driver's part of the bargain
     log_debug(send, "%s: %s", what, outcome.error)
-    return outcome, None
+    return outcome
 
 
 def ask(
@@ -146,18 +164,13 @@ def ask(
         stopped = yield from when_allowed(send, rules, step, resume)
         if stopped is not None:
             return last or stopped
-        outcome, quota = yield from make_request(send, rules, step)
-        if isinstance(outcome, Failure):
-            last, final = outcome.error, outcome.final
-        else:
-            if outcome.status_code == 200 and not outcome.body_truncated and (found := read(outcome)) is not None:
-                return found
-            # What a history holds is the buyer's: nothing of it stays in an error.
-            outcome = outcome._replace(body=b"") if step.is_private else outcome
-            last, final = refusal_of(outcome, quota, step.operation), False
-        if final or not (isinstance(last, _LATER) or may_repeat(last, rules)):
+        outcome = yield from make_request(send, rules, step, read)
+        if not isinstance(outcome, Failure):
+            return outcome[0]
+        last = outcome.error
+        if outcome.final or not (isinstance(last, _LATER) or rules.may_repeat(last)):
             break
-        resume = rules.clock() + pause_after(attempts, rules.jitter())
+        resume = rules.resume(attempts)
     assert last is not None  # noqa: S101  there is at least one attempt
     return last
 
@@ -178,21 +191,6 @@ def open_chat(send: Send, rules: Rules, deadline: float) -> Steps[int]:
         raise found
     reason = f"The chat of order {send.order_id} could not be opened. {found._reason}"
     raise errors.ChatNotOpenedError._because(reason, retryable=found.retryable or isinstance(found, _LATER))
-
-
-def refusal_of(answer: Answer, quota: Quota | None, operation: str) -> errors.ApiError:
-    """Return the error that an answer other than the documented OK stands for."""
-    error = error_of(answer, quota)
-    if isinstance(error, errors.QuotaExceededError):
-        error.operation = operation
-    return error
-
-
-def may_repeat(error: errors.ChatError, rules: Rules) -> bool:
-    """Whether what provably did nothing is tried again without asking."""
-    return isinstance(error, errors.ConnectionFailedError) or (
-        isinstance(error, errors.RateLimitError) and rules.waits_for_limits
-    )
 
 
 def pause_after(attempts: int, chance: float) -> float:

@@ -79,7 +79,7 @@ def show_log() -> None:
 
 
 def quota_facts(quota: Quota | None) -> dict[str, object] | None:
-    """Return an allowance as JSON has it."""
+    """Return a quota as JSON has it."""
     if quota is None:
         return None
     resets_at = quota.resets_at and quota.resets_at.isoformat()

@@ -58,8 +58,12 @@ def send_one(
     name = os.fsencode(name or os.path.basename(file)).decode("utf-8", "replace")
     try:
         content = sys.stdin.buffer if file == "-" else _find(file)
-        with ChatClient(**client_arguments(api_key_file, base_url, timeout, confirm=not no_confirm)) as chat:
+        arguments = client_arguments(api_key_file, base_url, timeout, confirm=not no_confirm)
+        with ChatClient(**arguments) as chat:
             if dry_run:
+                from yandex_market_chat._async_client import AsyncChatClient, BatchDoor
+
+                BatchDoor(AsyncChatClient(**arguments)).load_certificates()  # a send would need them
                 facts = {**target, **chat.check_file(content, name=name, content_type=content_type)._asdict()}
                 return _would_send(facts | {"base_url": server_address(base_url)}, as_json)
             with _bar(shown=sys.stderr.isatty() and not verbose) as progress:

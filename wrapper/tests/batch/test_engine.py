@@ -15,6 +15,7 @@ from yandex_market_chat import InvalidRequestError, Quota, QuotaExceededError, R
 from yandex_market_chat._quota import Quotas
 from yandex_market_chat._steps import SEND_FILE
 from yandex_market_chat.batch import BatchError, BatchProgress, BusinessProgress, _engine, _pace, _room, _run
+from yandex_market_chat.batch._estimate import Estimate
 from yandex_market_chat.batch._pace import Pace
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault
 
@@ -329,19 +330,23 @@ def test_the_time_to_go_knows_the_quota(mailing: Mailing) -> None:
     ],
 )
 def test_a_time_to_go(left: int, quota: Quota | None, renewed: float, seconds: float) -> None:
-    business = BusinessProgress(1, left, 0)
-    business.learn(quota, renewed)
-    assert business.to_go(1.0) == pytest.approx(seconds, abs=1)
+    estimate = Estimate()
+    estimate._began -= 100
+    estimate.learned(1, renewed)
+    business = BusinessProgress(1, left, 0, done=100, quota=quota)
+    told = estimate.to_go([business, BusinessProgress(2, 0, 7)])
+    assert told
+    assert told.total_seconds() == pytest.approx(seconds, rel=0.01, abs=1)
 
 
 def test_a_pause_is_time_to_go_and_none_of_the_rate() -> None:
-    business = BusinessProgress(1, 10, 0, done=20)
-    business.pause(0.0, 100.0)
-    assert business.paused_until
-    assert business.to_go(2.0) == pytest.approx(105, abs=1)
-    business.resume(0.0, 100.0)
-    assert business.paused_until is None
-    assert business.rate(110.0) == 2.0
+    estimate = Estimate()
+    estimate._began -= 110
+    business = BusinessProgress(1, 10, 0, done=20, paused_until=datetime.now(UTC) + timedelta(seconds=100))
+    estimate.paused(1, 100.0)
+    told = estimate.to_go([business])
+    assert told
+    assert told.total_seconds() == pytest.approx(105, abs=1)
 
 
 def test_progress_that_raises(mailing: Mailing, caplog: pytest.LogCaptureFixture) -> None:

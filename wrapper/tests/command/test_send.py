@@ -89,6 +89,9 @@ def test_a_dry_run_shows_what_would_go_and_sends_nothing(send: Send, server: Moc
     file.write_bytes(b"")
     assert send(file, "--dry-run", "--json").told["error"] == "EmptyFileError"
     assert send(file, "--dry-run", "--json", YANDEX_MARKET_API_KEY=None).told["outcome"] == "wrong use"
+    file.write_bytes(b"%PDF-1.7")
+    untrusting = {"SSL_CERT_FILE": "/nonexistent.pem", "YANDEX_MARKET_BASE_URL": "https://127.0.0.1:1"}
+    assert "SSL_CERT_FILE" in send(file, "--dry-run", "--json", **untrusting).told["message"]
     assert server.connections == 0
 
 

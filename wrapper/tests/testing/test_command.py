@@ -21,7 +21,7 @@ import pytest
 from yandex_market_chat.testing import SCENARIOS, MockServer
 from yandex_market_chat.testing.__main__ import main
 
-SECTION = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8").partition("## Testing your code\n")[2]
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "testing.md").read_text(encoding="utf-8")
 TARGET = "/v2/businesses/{}/chats/file/send?chatId={}"
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -189,15 +189,15 @@ def test_help(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         assert step.description in shown
     # Both examples are the same, and can be used as they are.
     (example,) = re.findall(r"^  \[\{.*?\}\]$", shown, re.MULTILINE | re.DOTALL)
-    (in_readme,) = re.findall(r"^```json\n(.*?)```$", SECTION, re.MULTILINE | re.DOTALL)
-    assert json.loads(example) == json.loads(in_readme)
+    (documented,) = re.findall(r"^```json\n(.*?)```$", DOCUMENT, re.MULTILINE | re.DOTALL)
+    assert json.loads(example) == json.loads(documented)
     file = tmp_path / "scenario.json"
     file.write_text(example)
     assert len(MockServer(scenario=file).script_left) == 5
 
 
-def test_the_readme_names_the_scenarios() -> None:
-    (listed,) = re.findall(r"^- The scenarios: (.*?)\.$", SECTION, re.MULTILINE | re.DOTALL)
+def test_the_document_names_the_scenarios() -> None:
+    (listed,) = re.findall(r"^- The scenarios: (.*?)\.$", DOCUMENT, re.MULTILINE | re.DOTALL)
     cuts, where = re.findall(r"`drop-` and `reset-`, each with\s+(.*?);", listed, re.DOTALL), ("drop-", "reset-")
     both = {f"{cut}{at}" for cut in where for at in re.findall(r"`([\w-]+)`", cuts[0])}
     others = set(re.findall(r"`([\w-]+)`", listed.replace(cuts[0], ""))) - set(where)

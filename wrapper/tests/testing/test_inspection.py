@@ -118,11 +118,11 @@ def test_json(inspector: Inspector, wire: Any) -> None:
     assert [request["violation"] for request in received["requests"]][1] == "chatId is below 1"
 
 
-def test_the_readme_names_the_fields(inspector: Inspector) -> None:
+def test_the_document_names_the_fields(inspector: Inspector) -> None:
     inspector.send(PNG)
-    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    document = (Path(__file__).parents[3] / "docs" / "testing.md").read_text(encoding="utf-8")
     for kind, (entry,) in inspector.json().items():
-        (listed,) = re.findall(rf"^- `{kind}`: (.*?)(?=^- |^## )", readme, re.MULTILINE | re.DOTALL)
+        (listed,) = re.findall(rf"^- `{kind}`: (.*?)(?=^- |^## |\Z)", document, re.MULTILINE | re.DOTALL)
         assert re.findall(r"`(\w+)`", listed) == list(entry)
 
 

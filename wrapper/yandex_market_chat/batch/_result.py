@@ -1,14 +1,11 @@
 """What a batch tells while it runs, and at its end."""
 
-import math
-import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from .._quota import Quota
-
-HOUR = 3600.0
 
 
 class Duplicate(NamedTuple):
@@ -35,43 +32,6 @@ class BusinessProgress:
     """When it goes on (aware, UTC); None if it does not pause."""
     quota: Quota | None = None
     """Its hourly quota, as the last response told it."""
-    _renewed: float = 0.0  # when that is renewed, on the monotonic clock
-    _paused: float = 0.0  # seconds, in all
-
-    def pause(self, now: float, seconds: float) -> None:
-        """Note a pause, if it has an end."""
-        if seconds < math.inf:
-            self.paused_until = datetime.now(UTC) + timedelta(seconds=seconds)
-
-    def resume(self, began: float, now: float) -> None:
-        """Note the end of a pause."""
-        if self.paused_until is not None:
-            self._paused += now - began
-        self.paused_until = None
-
-    def learn(self, quota: Quota | None, seconds: float) -> None:
-        """Note what is known of the quota, and for how many seconds more it holds."""
-        self.quota, self._renewed = quota, time.monotonic() + seconds
-
-    def rate(self, seconds: float) -> float:
-        """Return how many items ended in a second of that run when it did not pause; 0.0: not known yet."""
-        return self.done / max(seconds - self._paused, 0.001)
-
-    def to_go(self, rate: float) -> float:
-        """Return the seconds until all has ended at that rate, pauses and quotas included."""
-        until = self.paused_until
-        pause = max(0.0, (until - datetime.now(UTC)).total_seconds()) if until else 0.0
-        at_work = pause + self.left / rate
-        if self.quota is None or not self.quota.limit:
-            return at_work
-        limit, remaining = self.quota.limit, self.quota.remaining
-        window = self._renewed - time.monotonic()
-        if window <= 0 or remaining is None:  # nothing is known of the hour that has begun
-            window, remaining = HOUR, limit
-        if self.left <= remaining:
-            return at_work
-        hours, last = divmod(self.left - remaining - 1, limit)
-        return max(at_work, window + hours * HOUR + (last + 1) / rate)
 
 
 @dataclass(slots=True)
@@ -91,20 +51,14 @@ class BatchProgress:
     """By business id, in order of the manifest; those that this run sends something for."""
     trouble: str | None = None
     """Why all of them pause: there is no connection. A sentence; None: they do not."""
-    _began: float = field(default_factory=time.monotonic)
+    _estimate: Callable[[Collection[BusinessProgress]], timedelta | None] | None = field(default=None, repr=False)
 
     def to_go(self) -> timedelta | None:
         """Return how long it will still take, as far as it can be told: None before anything has ended.
 
         At the rate of this run, each business with its quota and its pauses; they run side by side.
         """
-        seconds = time.monotonic() - self._began
-        if not self.done or seconds < 1:
-            return None
-        at_work = [business for business in self.businesses.values() if business.left]
-        rates = [business.rate(seconds) for business in self.businesses.values() if business.done]
-        usual = sum(rates) / len(rates)
-        return timedelta(seconds=max((each.to_go(each.rate(seconds) or usual) for each in at_work), default=0.0))
+        return self._estimate(self.businesses.values()) if self._estimate is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +22,7 @@ from .._file import _read_path, name_and_type
 from .._history import comparable
 from .._send import SentFile, logger
 from .._steps import OPEN_CHAT
+from ._estimate import Estimate
 from ._history import Histories
 from ._journal import NOT_SENT, SENDING, SENT, UNKNOWN, Change, Item
 from ._lookup import find
@@ -72,6 +73,7 @@ class Run:
         self._held: defaultdict[int, list[tuple[Item, Change, Exception]]] = defaultdict(list)
         self._has_access: set[int] = set()
         self._reach: Reach
+        self._estimate = Estimate()
         self.unwritten: list[str] = []
         self.progress: BatchProgress
 
@@ -99,6 +101,7 @@ class Run:
             unknown=counts[UNKNOWN],
             due=sum(due for _, due, _ in businesses),
             businesses={business: BusinessProgress(business, due, sent) for business, due, sent in businesses},
+            _estimate=self._estimate.to_go,
         )
         self._reach = Reach(self.progress.due)
         self._page = max(2, min(200, ITEMS // max(1, len(businesses))))
@@ -172,12 +175,14 @@ class Run:
                         continue
                     pace, work = opening, self._open_in_turn
                 if seconds := max(pace.wait(now), self._reach.wait(now)):
-                    shown.pause(now, seconds)
-                    self._tell()
+                    if ends := seconds < math.inf:
+                        shown.paused_until = datetime.now(UTC) + timedelta(seconds=seconds)
+                        self._tell()
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(seconds if seconds < math.inf else None):
+                        async with asyncio.timeout(seconds if ends else None):
                             await news.wait()
-                    shown.resume(now, time.monotonic())
+                    shown.paused_until = None
+                    self._estimate.paused(business, (time.monotonic() - now) * ends)
                 else:
                     item = items.popleft()
                     if pace is opening:
@@ -267,7 +272,8 @@ class Run:
         shown = self.progress.businesses[item.business_id]
         shown.in_flight -= 1
         key = self._paces[item.business_id].key
-        shown.learn(self._door.quotas.of(key), self._door.quotas.left(key, now)[1])
+        shown.quota = self._door.quotas.of(key)
+        self._estimate.learned(item.business_id, self._door.quotas.left(key, now)[1])
         if self._reach.ended(marks[1], outcome, now):
             self._wake()
         self.progress.trouble = self._reach.trouble

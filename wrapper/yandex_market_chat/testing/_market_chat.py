@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from functools import cached_property
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from .. import AsyncChatClient, ChatClient, Timeout
 from ._journal import ReceivedRequest
@@ -12,7 +12,7 @@ from ._script import Step
 from ._server import MockServer
 
 # Enough for a server next door, and a silence ends soon.
-_TIMEOUT: Final = Timeout(total=30, write=2, read=2)
+_OPTIONS: Final[dict[str, Any]] = {"timeout": Timeout(total=30, write=2, read=2), "confirm_unknown": 1.0, "proxy": ""}
 
 
 class MarketChat(MockServer):
@@ -23,20 +23,20 @@ class MarketChat(MockServer):
     scripted was not used; `@pytest.mark.market_chat(allow_violations=True, allow_unused=True)` relaxes either.
 
     The clients wait at most 2 s for each read and write, and 30 s in all, so that a silence soon ends as
-    ResponseTimeoutError. Setting or moving the clock makes them forget what they know of allowances: a spent quota is
-    renewed by `clock.move(3600)`.
+    ResponseTimeoutError, and read the history for 1 s after an unknown outcome. Setting or moving the clock makes them
+    forget what they know of quotas: a spent quota is renewed by `clock.move(3600)`.
     """
 
     @cached_property
     def client(self) -> ChatClient:
         """A `ChatClient` of this server, whatever proxies and keys the environment names."""
-        return ChatClient(api_key=self.api_key, base_url=self.base_url, timeout=_TIMEOUT, proxy="")
+        return ChatClient(api_key=self.api_key, base_url=self.base_url, **_OPTIONS)
 
     @cached_property
     def async_client(self) -> AsyncChatClient:
         """An `AsyncChatClient` of this server; usable in one event loop after another."""
         # Nobody closes it: it keeps no connection between two sends, so it holds nothing to be closed.
-        return AsyncChatClient(api_key=self.api_key, base_url=self.base_url, timeout=_TIMEOUT, proxy="")
+        return AsyncChatClient(api_key=self.api_key, base_url=self.base_url, **_OPTIONS)
 
     def start(self) -> Self:
         """Begin to listen; connections are accepted when it returns. RuntimeError if it was started before."""
