@@ -34,6 +34,7 @@ TESTS = (
     *("answers", "connections", "delivery", "file_names", "files"),
     *("async_iterators", "files_that_change", "refused_files"),
     *("limits", "parallel", "repeats", "secrets", "sentences"),
+    *("confirming", "equal_files", "fail_closed", "history", "open_chat"),
 )
 LEAST_SCORE = 0.95
 
