@@ -8,7 +8,7 @@ import signal
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -183,6 +183,13 @@ def _bar(*, shown: bool) -> Iterator[Progress | None]:
     from rich.progress import Progress as Bar
 
     columns = TextColumn("Sending"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
+    bar = Bar(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("", total=None)
+    # The terminal may be gone while the file is on its way: what cannot be shown says nothing about the file.
+    with suppress(OSError):
+        bar.start()
+    try:
         yield lambda written, size: bar.update(task, completed=written, total=size)
+    finally:
+        with suppress(OSError):
+            bar.stop()

@@ -339,3 +339,24 @@ def test_a_bar_on_a_terminal_and_none_in_a_pipe(cli: Cli, server: MockServer, fi
     assert process.returncode == 0
     assert b"Sending" in shown
     assert b"8/8 bytes" in shown
+
+
+def test_a_terminal_that_is_gone_says_nothing_about_the_file(cli: Cli, server: MockServer, tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty")
+    (tmp_path / "a.pdf").write_bytes(b"abc")
+    server.script(Fault(delay=1.0))
+    ours, theirs = pty.openpty()
+    command = [*COMMAND, "send", "a.pdf", "--business-id", "1", "--chat-id", "2", "--json"]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        cwd=tmp_path,
+        env=cli.environment | {"TERM": "xterm"},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    until(lambda: server.in_flight == 1)
+    os.close(ours)
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, json.loads(out)["outcome"]) == (0, "sent")
