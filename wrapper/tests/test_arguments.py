@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import inspect
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+import yandex_market_chat
 from yandex_market_chat import (
     ConnectionFailedError,
     InvalidRequestError,
@@ -355,3 +357,12 @@ def test_progress_is_told_to_a_function(chat: Chat, server: MockServer, wrong: o
     with pytest.raises(InvalidRequestError, match="on_progress"):
         chat.send(b"x", on_progress=wrong)
     assert server.requests == ()
+
+
+def test_a_key_in_the_wrong_place_is_named_by_what_was_called(mode: str) -> None:
+    client: Any = yandex_market_chat.ChatClient if mode == "sync" else yandex_market_chat.AsyncChatClient
+    with pytest.raises(TypeError) as caught:
+        client(KEY)
+    assert str(caught.value) == f"{client.__name__} takes no positional arguments: pass the key as api_key=..."
+    frames = [frame.frame.f_locals for frame in inspect.getinnerframes(caught.tb)[1:]]
+    assert not any(KEY in repr(value) for frame in frames for value in frame.values())

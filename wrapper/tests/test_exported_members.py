@@ -234,3 +234,7 @@ def test_what_is_installed_requires_four_distributions_and_no_more() -> None:
 
 def test_the_version_is_that_of_the_distribution() -> None:
     assert yandex_market_chat.__version__ == importlib.metadata.version("yandex-market-chat")
+
+
+def test_what_the_module_shows_is_what_it_exports() -> None:
+    assert dir(yandex_market_chat) == sorted(yandex_market_chat.__all__)

@@ -102,6 +102,10 @@ def __getattr__(name: str) -> object:
     return globals()[name]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 # In tracebacks, in pickles and in the interpreter they are what one imports them as.
 for _public in [value for name, value in globals().items() if name in __all__ and isinstance(value, type)]:
     _public.__module__ = __name__

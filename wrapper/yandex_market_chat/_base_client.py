@@ -36,7 +36,7 @@ class BaseClient:
 
     def __init__(
         self,
-        *,
+        *misplaced: typing.Never,
         api_key: str | None = None,
         oauth_token: str | None = None,
         base_url: str | None = None,
@@ -52,6 +52,7 @@ class BaseClient:
         """Make a client. Cheap: no connection is opened and no certificate loaded before the first send.
 
         Args:
+            misplaced: nothing: all arguments have names.
             api_key: the key of the cabinet, "ACMA:…", with the scope `communication` or `all-methods`. Default: the
                 environment variable YANDEX_MARKET_API_KEY.
             oauth_token: an OAuth token instead (outdated, still accepted by Market). At most one of the two.
@@ -74,6 +75,9 @@ class BaseClient:
         Raises:
             InvalidRequestError: an argument, or what the environment says in its place, cannot be used.
         """
+        if misplaced:
+            del misplaced  # most likely the key, which no frame of an error may show
+            raise TypeError(f"{type(self).__name__} takes no positional arguments: pass the key as api_key=...")
         try:
             self._options = Options(
                 Timeout().but(timeout), retry, confirm_unknown, max_file_size, max_parallel, integration
