@@ -118,6 +118,14 @@ def test_a_refusal_stops_the_confirming_for_that_business(mailing: Mailing, answ
     assert mailing.run().confirmed == 8
 
 
+def test_a_refusal_is_not_asked_for_again(mailing: Mailing) -> None:
+    mailing.server.script_for(1, TAKEN)
+    mailing.server.script_on(HISTORY, Answer(403))
+    mailing.write(*chats(1))
+    assert mailing.run({"confirm_unknown": 4.0}).unknown == 1
+    assert asked(mailing.server) == 1
+
+
 def test_what_passes_stops_nothing(mailing: Mailing) -> None:
     mailing.server.script_for(1, TAKEN)
     mailing.server.script_on(HISTORY, Answer(500), Answer(420))

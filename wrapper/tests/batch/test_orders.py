@@ -39,6 +39,13 @@ def test_either_per_line(mailing: Mailing) -> None:
     assert (mailing.run().due, asked(mailing.server, SEND)) == (0, 5)
 
 
+def test_a_chat_is_opened_once(mailing: Mailing) -> None:
+    mailing.server.script_on(OPEN, Fault(), Fault(delay=0.3))
+    mailing.write("1,,76,a.pdf,", *(f"1,,77,{name}.pdf," for name in "abc"), header=HEADER)
+    assert mailing.run().sent == 4
+    assert asked(mailing.server, OPEN) == 2
+
+
 def test_json_lines(mailing: Mailing) -> None:
     mailing.write('{"business_id": 1, "order_id": "77", "file": "a.pdf"}', header=None)
     assert mailing.run().sent == 1
