@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from yandex_market_chat.testing import MarketChat
 
 _MARKER = (
-    "market_chat(allow_violations=False, allow_unused=False): what the fixture market_chat puts up with: requests that"
+    "market_chat(allow_violations=False, allow_unused=False): what the fixture market_chat allows: requests that"
     " break the contract without being scripted; scripted answers that are left over."
 )
 _OPTIONS = ("allow_violations", "allow_unused")

@@ -201,7 +201,7 @@ class BatchDoor:
         self._rules.chats.pop((business_id, order_id), None)
 
     async def find(self, kind: Kind, ago: float, *, restarted: bool) -> int | ChatError | None:
-        """Look into the chat's history for a file that may have been sent so many seconds ago.
+        """Read the chat's history for a file that may have been sent so many seconds ago.
 
         Return the message that holds it, None if none does, or why the history was not read. `restarted`: that time is
         by the clock on the wall, which may have been set since.

@@ -163,7 +163,7 @@ Example:
 @click.option("--since", required=True, metavar="TIME", type=_moment, help="When the send began: ISO 8601, with zone.")
 @_common
 def confirm(**options: Any) -> int:
-    """Look into the chat's history for a file whose delivery is unknown; nothing is sent."""
+    """Read the chat's history for a file whose delivery is unknown; nothing is sent."""
     if not options["name"]:
         raise click.UsageError("The name of a file that was sent is never empty: pass --name.")
     from ._confirm import confirm_one

@@ -208,7 +208,7 @@ def test_a_sent_file_by_another_path(mailing: Mailing, number: int, keys: str) -
     result = mailing.run(report=mailing.folder / "report.csv")
     assert (result.sent, result.due, result.duplicates) == (1, 0, before.duplicates)
     assert [row["outcome"] for row in mailing.report()] == ["sent"]
-    # Known from now on, even if the file is written anew.
+    # Known from now on, even if the file is written again.
     (mailing.folder / "счета" / "1.pdf").write_bytes(b"%PDF 2")
     mailing.write(f"1,1,{spellings_of(mailing)[number]}{keys or ','}", "1,2,c.pdf,", header=KEYED)
     assert mailing.run().due == 1

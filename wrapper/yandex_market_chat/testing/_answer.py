@@ -50,7 +50,7 @@ class Answer:
                    Without it only the documented OK means so. It takes a whole body, see `Fault`.
     fault:         what goes wrong with the connection around this answer.
     example:       which of the contract's examples, where a status has several: for 420 `parallel` (the default) or
-                   `resource`. With `resource` come the headers of a spent allowance: X-RateLimit-Resource-Limit,
+                   `resource`. With `resource` come the headers of a spent quota: X-RateLimit-Resource-Limit,
                    Remaining 0, and Until the end of the hour by the server's clock; not if `headers` has one of them
                    or Date, nor with `off_contract`. A client may wait for an end that is near: set the clock, to half
                    past for example.

@@ -51,7 +51,7 @@ def _parameters(declared: Form | JsonBody, headers: Headers) -> list[tuple[str, 
         if media_type == declared.media_type:
             return parameters
     except MultipartError as error:
-        # Whose parameters are broken has the right type all the same.
+        # Whose parameters are broken has the right type anyway.
         if values[0].partition(";")[0].strip().lower() == declared.media_type:
             raise Refusal(400, str(error)) from None
     raise Refusal(415, f"the Content-Type is not {declared.media_type}")

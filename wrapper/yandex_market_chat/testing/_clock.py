@@ -25,8 +25,8 @@ class Clock:
     something was received: `clock.move(timedelta(hours=2))` makes a server whose clock is two hours fast. Delays of
     faults are real seconds anyway.
 
-    Clients go by their own time: one that knows an allowance to be spent does not ask again before that time has really
-    passed. Those of the fixture `market_chat` forget what they know of allowances whenever the clock is set or moved.
+    Clients go by their own time: one that knows a quota to be spent does not ask again before that time has really
+    passed. Those of the fixture `market_chat` forget what they know of quotas whenever the clock is set or moved.
     """
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ class Fault:
     after:        for `in-body` and `in-answer`: after how many bytes of the body, or of the whole answer.
     early:        answer before the body is read, then end the connection: `lingering` reads the rest of the request
                   into nothing first, `abrupt` resets. For an Answer's fault only.
-    read_delay:   seconds before the body is read. The kernels of both sides take some megabytes all the same.
+    read_delay:   seconds before the body is read. The kernels of both sides take some megabytes anyway.
     read_pause:   seconds between two reads of the body, each of at most 64 KiB.
     delay:        seconds before the first byte of the answer.
     drip:         seconds between two bytes of the answer.

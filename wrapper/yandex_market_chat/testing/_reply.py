@@ -23,7 +23,7 @@ class Reply:
     """A complete answer. The headers win over those that the server would add; `wire` is sent as it is, instead of all.
 
     A Content-Length that is not that of the body is a lie told on purpose; the connection ends with such an answer.
-    With `tells_spent` the server adds the headers of a spent allowance.
+    With `tells_spent` the server adds the headers of a spent quota.
     """
 
     status: int | None
