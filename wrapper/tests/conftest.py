@@ -178,6 +178,8 @@ def raw() -> Iterator[Callable[[Handler], str]]:
 @pytest.fixture
 def untidy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test leaves to the collector is not ours to close: nobody is told of it."""
-    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
-    yield
-    gc.collect()
+    with pytest.MonkeyPatch.context() as hooks:
+        hooks.setattr(sys, "unraisablehook", lambda _: None)
+        yield
+        monkeypatch.undo()  # what stands in the place of a dependency may hold a connection
+        gc.collect()

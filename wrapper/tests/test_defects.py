@@ -211,8 +211,8 @@ def test_a_defect_where_a_history_is_read_tells_nothing_of_it(chat: Chat, server
 
     interrupt = KeyboardInterrupt if chat.mode == "sync" else asyncio.CancelledError
     raised: Callable[[], BaseException] = interrupt if defect == "interrupt" else lambda: ValueError("MarkedWords")
-    calls = calls_of(confirm, "_attempt.Attempt.__init__", "_history._posted")
-    assert {call.function for call in calls} >= {"_history.read_page", "_attempt.Attempt.outcome"}
+    calls = calls_of(confirm, "_attempt.Attempt.__init__", "_quota.Quotas.learn")
+    assert {call.function for call in calls} >= {"_history.read_page", "_attempt.Attempt.outcome", "_quota.read_quota"}
     for call in calls:
         with stumbling(call, raised):
             end = ended(confirm)
