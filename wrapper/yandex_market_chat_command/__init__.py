@@ -19,5 +19,11 @@ def main() -> int:
         as_json = any(argument.partition("=")[0] == "--json" for argument in sys.argv[1:])
         return finish(Status.WRONG_USE, as_json, {"error": "ModuleNotFoundError", "message": sentence})
     from ._commands import run
+    from ._output import let_go
 
-    return run(sys.argv[1:])
+    try:
+        return run(sys.argv[1:])
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:
+                let_go(stream)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from enum import IntEnum
+from typing import TextIO
 
 
 class Status(IntEnum):
@@ -38,16 +39,26 @@ def count(number: int, noun: str) -> str:
 
 def say(sentence: str) -> None:
     """Write a paragraph for people, to standard error."""
-    with suppress(OSError):  # nobody listens; the exit status still tells
-        print(sentence, file=sys.stderr, flush=True)
+    _write(sentence, sys.stderr)
 
 
 def tell(text: str) -> None:
     """Write the result, to standard output."""
+    _write(text, sys.stdout)
+
+
+def _write(text: str, stream: TextIO) -> None:
+    with suppress(OSError):  # nobody listens or reads; the exit status still tells
+        print(text, file=stream)
+    let_go(stream)
+
+
+def let_go(stream: TextIO) -> None:
+    """Write what is left; what nobody takes is dropped, or Python would try again at its end and exit with 120."""
     try:
-        print(text, flush=True)
-    except OSError:  # nobody reads; Python would try again when it ends, and complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def finish(status: Status, as_json: bool, facts: Mapping[str, object], outcome: str | None = None) -> Status:

@@ -7,7 +7,7 @@ import logging
 import re
 import signal
 import sys
-import threading
+import time
 
 from ._output import Output
 from ._scenarios import SCENARIOS
@@ -50,9 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--limits", action="store_true", help="hold Market's limits: at once, and in an hour")
     options = parser.parse_args(arguments)
 
-    stop = threading.Event()
+    asked: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda which, _: asked.append(which))
     output = Output()
     handler = logging.StreamHandler(output)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=[handler])
@@ -80,7 +80,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"Address: {server.base_url}", file=output)
         print(f"API key: {server.api_key}", file=output)
         print(f"Inspection: {server.inspection_url}", file=output)
-        stop.wait()
+        # The system may hand a signal to any thread, which wakes no wait of this one; and a lock that a handler needs may
+        # be taken already.
+        while not asked:
+            time.sleep(0.1)
     finally:
         server.stop()
         output.drain()
