@@ -80,8 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"Address: {server.base_url}", file=output)
         print(f"API key: {server.api_key}", file=output)
         print(f"Inspection: {server.inspection_url}", file=output)
-        # The system may hand a signal to any thread, which wakes no wait of this one; and a lock that a handler needs may
-        # be taken already.
+        # The system may hand a signal to any thread, which wakes no wait of this one; and a lock that a handler needs
+        # may be taken already.
         while not asked:
             time.sleep(0.1)
     finally:
