@@ -25,12 +25,16 @@ from ._defects import CATALOGUE, TOP
 
 WRAPPER = "wrapper/yandex_market_chat"
 #: What is mutated: what decides what happened to a file, and what makes of a file what is sent.
-MODULES = ("_answer", "_delivery", "_exchange", "_file", "_file_name", "_places", "_quota")
+MODULES = (
+    *("_answer", "_attempt", "_claims", "_delivery", "_history", "_quota", "_slots", "_steps"),
+    *("_file", "_file_name"),
+)
 #: The tests of these modules; the slower ones among the others would add minutes and notice nothing more.
 TESTS = (
     *("answers", "connections", "delivery", "file_names", "files"),
     *("async_iterators", "files_that_change", "refused_files"),
     *("limits", "parallel", "repeats", "secrets", "sentences"),
+    *("confirming", "equal_files", "fail_closed", "history", "open_chat"),
 )
 LEAST_SCORE = 0.95
 

@@ -95,11 +95,11 @@ class Torture:
         )
 
     def kill_once(self, requests: int) -> bool:
-        """Start it, and kill it when about so many requests more have come; False if it had ended before."""
+        """Start it, and kill it when about so many files more have come; False if it had ended before."""
         process = self.start()
-        after = len(self.server.requests) + self.dice.randint(0, 2 * requests)
+        after = len(self.server.received) + self.dice.randint(0, 2 * requests)  # not requests: most are for chats
         soon = time.monotonic() + (self.dice.uniform(0, 1.5) if self.dice.random() < 0.2 else 60)
-        while process.poll() is None and len(self.server.requests) < after and time.monotonic() < soon:
+        while process.poll() is None and len(self.server.received) < after and time.monotonic() < soon:
             time.sleep(0.002)
         time.sleep(self.dice.uniform(0, 0.05))
         process.kill()
@@ -119,10 +119,14 @@ class Torture:
         out, _ = process.communicate(timeout=600)
         return process.returncode, json.loads(out)
 
-    def outcomes(self) -> dict[int, str]:
+    def rows(self) -> dict[int, dict[str, str]]:
         """Return what the report says of each chat."""
         with (self.folder / "report.csv").open(encoding="utf-8-sig", newline="") as file:
-            return {int(row["chat_id"]): row["outcome"] for row in csv.DictReader(file, delimiter=";")}
+            return {int(row["chat_id"]): row for row in csv.DictReader(file, delimiter=";")}
+
+    def outcomes(self) -> dict[int, str]:
+        """Return the outcome of each chat."""
+        return {chat: row["outcome"] for chat, row in self.rows().items()}
 
     def arrived(self) -> Counter[int]:
         """Count what arrived in each chat."""
@@ -156,8 +160,16 @@ def judge(torture: Torture, status: int) -> list[str]:
     for chat, count in arrived.items():
         check(count == 1, f"chat {chat}: {said.get(chat)}, and {count} arrived")
     unknown = torture.interrupted | torture.scripted["unknown"]
-    odd = chats.get("unknown", set()) ^ unknown
+    # Of these the history shows what arrived, and that alone.
+    settled = unknown & arrived.keys()
+    odd = chats.get("unknown", set()) ^ (unknown - settled)
     check(not odd, f"unknown by the journal or by what happened, not by both: {sorted(odd)}")
+    rows = torture.rows()
+    by_history = {chat for chat in said if rows[chat]["confirmed_by"] == "history"}
+    check(by_history == settled, f"confirmed by the history or arrived, not both: {sorted(by_history ^ settled)}")
+    for chat in by_history:
+        held = {str(message.message_id) for message in torture.server.chats.messages(torture.items[chat], chat)}
+        check(rows[chat]["message_id"] in held, f"chat {chat}: confirmed by a message that it does not hold")
     refused = torture.scripted["refused"] - unknown
     check(chats.get("not sent", set()) == refused, "what is not sent is not what was refused")
     share = len(chats.get("sent", ())) / len(torture.items)
@@ -165,7 +177,12 @@ def judge(torture: Torture, status: int) -> list[str]:
     most = max(torture.unscripted_refusals().values(), default=0)
     check(most <= 3, f"{most} requests of a business were refused with 420")
     shown = ", ".join(f"{len(chats.get(outcome, ()))} {outcome}" for outcome in sorted(expected))
-    print(f"{shown}; {len(torture.interrupted)} were in flight when killed; {most} refused with 420 at most")
+    print(f"{shown}; {most} refused with 420 at most")
+    killed = torture.interrupted
+    print(
+        f"{len(killed)} were in flight when killed: {len(killed & settled)} of {len(killed & arrived.keys())} that had"
+        f" arrived were settled by the history, {len(killed - settled)} stay unknown"
+    )
     return wrong
 
 

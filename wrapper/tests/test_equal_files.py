@@ -84,7 +84,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     claims = Claims()
     for number in range(150):
         claims.end(claims.begin(KIND._replace(size=number + 4)), 0.0, confirmed=True)
-        assert claims.take(KIND, 0.0, [number]) == number
+        assert take(claims, KIND, 0.0, [number]) == number
     assert len(claims._claims) == len(claims._taken) == 100
     claims.begin(KIND)
     assert take(claims, KIND, 0.0, [1000]) is None

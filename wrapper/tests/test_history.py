@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from yandex_market_chat import DeliveryUnknownError, ResponseTimeoutError, SentFile, ServerError
+from yandex_market_chat import DeliveryUnknownError, ResponseTimeoutError, ServerError
 from yandex_market_chat._answer import KEPT_BODY
 from yandex_market_chat._headers import Headers
 from yandex_market_chat._history import PAGES, Posted, read_page
@@ -181,11 +181,29 @@ def test_the_ends_of_the_calendar(created_at: str, date: datetime | None) -> Non
         read = market.answer({"messages": [GOOD | {"createdAt": created_at}]})
         return read._replace(headers=answer(date=date).headers if date is None or date.year > 1 else YEAR_1)
 
-    try:
-        ended: object = world.send(total=120.0, play=play)
-    except ServerError as error:
-        ended = error
-    assert isinstance(ended, SentFile) is created_at.startswith("9999")
+    with pytest.raises(ServerError):  # too old, or from the future: which is a wrong clock, and proves nothing
+        world.send(total=120.0, play=play)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=3), timedelta(seconds=6)])
+def test_a_message_from_the_future_proves_nothing(ahead: timedelta) -> None:
+    world = World(confirm_unknown=20.0)
+    market = Market(world)
+    date = datetime(2026, 11, 26, 12, tzinfo=UTC)
+
+    def play(step: MakeRequest) -> Outcome:
+        if step.operation != READ_HISTORY:
+            return answer(500)
+        read = market.answer({"messages": [GOOD | {"createdAt": (date + ahead).isoformat()}]})
+        return read._replace(headers=answer(date=date).headers)
+
+    with pytest.raises(ServerError):
+        world.send(total=120.0, play=play)
+
+
+@pytest.mark.parametrize("token", ["x" * 70_000, "\ud800"])
+def test_a_token_that_no_url_can_hold_makes_no_page(token: str) -> None:
+    assert page(GOOD, paging={"nextPageToken": token}) is None
 
 
 YEAR_1 = Headers([("Date", "Mon, 01 Jan 0001 00:00:00 GMT")])

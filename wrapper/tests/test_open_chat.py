@@ -188,6 +188,14 @@ FAILURES: dict[str, tuple[Answer | Fault, type[NotSentError]]] = {
 LATER = {"420", "500", "lost"}
 
 
+@pytest.mark.parametrize("kind", [kind for kind in FAILURES if kind not in LATER])
+def test_a_refusal_is_not_repeated(connect: Callable[..., Chat], server: MockServer, kind: str) -> None:
+    server.script_on(OPEN, FAILURES[kind][0])
+    with pytest.raises(NotSentError):
+        connect().send(b"abc", order_id=77)
+    assert operations(server) == [OPEN]
+
+
 @pytest.mark.parametrize("kind", FAILURES)
 def test_what_fails_says_what_it_means(connect: Callable[..., Chat], server: MockServer, kind: str) -> None:
     step, expected = FAILURES[kind]

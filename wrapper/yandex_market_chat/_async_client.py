@@ -13,9 +13,9 @@ from typing import Any, Self, TypeVar, cast
 import httpx
 
 from ._base_client import BaseClient, Progress
-from ._claims import Claims
-from ._delivery import confirm, deliver
-from ._errors import DeliveryUnknownError
+from ._claims import Claims, Kind
+from ._delivery import PRECISION, RESTART, _read_history, confirm, deliver
+from ._errors import ChatError, DeliveryUnknownError
 from ._file import CheckedFile, File, FileLike, checked_file, read_stream
 from ._network import PATIENCE, AsyncConnection, AsyncTransport
 from ._options import Options, Timeout
@@ -170,6 +170,7 @@ class BatchDoor:
         self.options: Options = chat._options
         self.quotas: Quotas = chat._rules.quotas
         self.claims: Claims = chat._rules.claims
+        self.confirm_unknown = self.options.confirm_unknown
 
     def check_usable(self) -> None:
         """Raise an `InvalidRequestError` if the client is closed."""
@@ -194,6 +195,23 @@ class BatchDoor:
             self._chat._begin(send, business_id, None, order_id=order_id)
             send.chat_id = await self._chat._run(send, open_chat(send, self._rules, send.deadline))
             return send.chat_id
+
+    def forget_chat(self, business_id: int, order_id: int) -> None:
+        """Ask for the chat of an order again the next time."""
+        self._rules.chats.pop((business_id, order_id), None)
+
+    async def find(self, kind: Kind, ago: float, *, restarted: bool) -> int | ChatError | None:
+        """Look into the chat's history for a file that may have been sent so many seconds ago.
+
+        Return the message that holds it, None if none does, or why the history was not read. `restarted`: that time is
+        by the clock on the wall, which may have been set since.
+        """
+        with Send(time.monotonic, subject="") as send:
+            self._chat._begin(send, kind.business_id, None, chat_id=kind.chat_id)
+            send.name, send.size, send.began = kind.name, kind.size, send.started - ago
+            until = min(send.deadline, send.started + self.confirm_unknown)
+            margin = RESTART if restarted else PRECISION
+            return await self._chat._run(send, _read_history(send, self._chat._rules, until, send.started, margin))
 
 
 async def _in_time(send: Send, work: Awaitable[T], doing: str) -> T:

@@ -1,4 +1,4 @@
-"""What both commands need of the client: its arguments, its log, and its errors as facts."""
+"""What the commands need of the client: its arguments, its log, and its errors as facts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from yandex_market_chat import ApiError, ChatError, InvalidRequestError, Quota, QuotaExceededError, Timeout
+from yandex_market_chat import (
+    ApiError,
+    ChatError,
+    DeliveryUnknownError,
+    InvalidRequestError,
+    Quota,
+    QuotaExceededError,
+    Timeout,
+)  # fmt: skip
 
 API_KEY_VARIABLE = "YANDEX_MARKET_API_KEY"
 BASE_URL_VARIABLE = "YANDEX_MARKET_BASE_URL"
@@ -16,7 +24,9 @@ DEFAULT_BASE_URL = "https://api.partner.market.yandex.ru"
 LARGEST_KEY_FILE = 10_000
 
 
-def client_arguments(api_key_file: str | None, base_url: str | None, timeout: float | None) -> dict[str, Any]:
+def client_arguments(
+    api_key_file: str | None, base_url: str | None, timeout: float | None, *, confirm: bool = True
+) -> dict[str, Any]:
     """Return what a client is made from. InvalidRequestError if the key cannot be read."""
     arguments: dict[str, Any] = {"base_url": base_url}
     if api_key_file is not None:
@@ -25,6 +35,8 @@ def client_arguments(api_key_file: str | None, base_url: str | None, timeout: fl
         raise InvalidRequestError(f"No API key: set {API_KEY_VARIABLE}, or pass --api-key-file. Nothing was sent.")
     if timeout is not None:
         arguments["timeout"] = Timeout(total=timeout)
+    if not confirm:
+        arguments["confirm_unknown"] = 0.0
     return arguments
 
 
@@ -76,12 +88,14 @@ def quota_facts(quota: Quota | None) -> dict[str, object] | None:
 
 def error_facts(error: ChatError) -> dict[str, object]:
     """Return what an error tells of its send, as JSON has it."""
-    names = ("business_id", "chat_id", "name", "size", "attempts", "elapsed", "retryable")
+    names = ("business_id", "chat_id", "order_id", "name", "size", "attempts", "elapsed", "retryable")
     facts = {"error": type(error).__name__, "message": str(error), **{name: getattr(error, name) for name in names}}
     if isinstance(error, ApiError):
         items = [{"code": item.code, "message": item.message} for item in error.errors]
         facts |= {"status_code": error.status_code, "errors": items, "trace_id": error.trace_id}
         facts["quota"] = quota_facts(error.quota)
     if isinstance(error, QuotaExceededError):
-        facts["resets_at"] = error.resets_at and error.resets_at.isoformat()
+        facts |= {"resets_at": error.resets_at and error.resets_at.isoformat(), "operation": error.operation}
+    if isinstance(error, DeliveryUnknownError):
+        facts |= {name: (at := getattr(error, name)) and at.isoformat() for name in ("since", "history_read_at")}
     return facts

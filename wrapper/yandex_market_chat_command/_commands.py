@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, TypeVar
 
 import click
@@ -31,8 +32,28 @@ def _id(value: str) -> int:
     return number
 
 
+def _moment(value: str) -> datetime:
+    """Read a moment as ISO 8601 has it, with its zone."""
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is not None:
+            return moment
+    raise click.BadParameter(f"{value!r} is no moment with a time zone, such as 2026-07-10T12:00:00+03:00.")
+
+
+def _sending(command: F) -> F:
+    """Add the options of the commands that send."""
+    options = (
+        click.option("--dry-run", is_flag=True, help="Check all that can be checked without sending; send nothing."),
+        click.option("--no-confirm", is_flag=True, help="Leave the chat's history alone when an outcome is unknown."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def _common(command: F) -> F:
-    """Add the options that both commands have."""
+    """Add the options that all commands have."""
     options = (
         click.option(
             "--api-key-file",
@@ -50,12 +71,12 @@ def _common(command: F) -> F:
             "--timeout",
             metavar="SECONDS",
             type=click.FloatRange(min=0, min_open=True, max=LONGEST_TIMEOUT),
-            help="How long one file may take in all, attempts and pauses included. Default: 120.",
+            help="How long one file may take in all, attempts, pauses and the look into the history included."
+            " Default: 120.",
         ),
         click.option(
             "--json", "as_json", is_flag=True, help="Print one JSON object on standard output, in every case."
         ),
-        click.option("--dry-run", is_flag=True, help="Check all that can be checked without sending; send nothing."),
         click.option("-v", "--verbose", is_flag=True, help="Show the log on standard error."),
     )
     for option in reversed(options):
@@ -81,31 +102,73 @@ Exit status:
   0  sent
   2  wrong use: refused here, before anything went out (an option, the file, the key)
   3  not sent, and the same command may succeed later: a limit, the network
-  4  unknown: nobody can know, check the chat before resending
+  4  unknown: nobody can know, check the chat before resending (confirm looks for the file in it)
   6  not sent, and something has to be fixed first: the key, the ids, the proxy
+
+After an unknown outcome the chat's history is read for up to 20 seconds: if it holds the file, that was sent. With
+--order-id the chat of the order is opened first; not that of a return.
 
 \b
 Examples:
   yandex-market-chat send invoice.pdf --business-id 123 --chat-id 456
+  yandex-market-chat send invoice.pdf --business-id 123 --order-id 789
   make-invoice | yandex-market-chat send - --name invoice.pdf --business-id 123 --chat-id 456
   yandex-market-chat send invoice.pdf --business-id 123 --chat-id 456 --dry-run --json
 """
 )
 @click.argument("file", type=click.Path())
 @click.option("--business-id", required=True, metavar="ID", type=_id, help="The business (cabinet), not a campaign.")
-@click.option("--chat-id", required=True, metavar="ID", type=_id, help="The chat.")
+@click.option("--chat-id", metavar="ID", type=_id, help="The chat. Either this or --order-id.")
+@click.option("--order-id", metavar="ID", type=_id, help="The order whose chat it is; the chat is opened if needed.")
 @click.option("--name", help="The file name that the buyer sees. Default: that of the file; needed with -.")
 @click.option(
     "--content-type", metavar="TYPE", help="Such as application/pdf. Default: what the name's extension says."
 )
+@_sending
 @_common
 def send(**options: Any) -> int:
     """Send one FILE, 1 byte to 5 MiB; - is standard input."""
+    if (options["chat_id"] is None) == (options["order_id"] is None):
+        raise click.UsageError("Pass either --chat-id or --order-id.")
     if options["file"] == "-" and not options["name"]:
         raise click.UsageError("Standard input has no name: pass --name.")
     from ._send import send_one
 
     return send_one(**options)
+
+
+@command.command(
+    epilog=f"""\
+A send that ended unknown tells the command to run. Found means: the shop's side has posted a file of this name and size
+since then; that may be more than one. Not seen proves nothing: a message may appear late, or be renamed.
+
+{_KEY}
+
+\b
+Exit status:
+  0  found: the file was sent
+  2  wrong use: refused here, and nothing was read
+  4  still unknown: not seen, or the history could not be read
+
+\b
+Example:
+  yandex-market-chat confirm --business-id 123 --chat-id 456 --name invoice.pdf --size 8192 \\
+      --since 2026-07-10T12:00:00+03:00
+"""
+)
+@click.option("--business-id", required=True, metavar="ID", type=_id, help="The business (cabinet), not a campaign.")
+@click.option("--chat-id", required=True, metavar="ID", type=_id, help="The chat.")
+@click.option("--name", required=True, help="The file name that was sent.")
+@click.option("--size", required=True, metavar="BYTES", type=click.IntRange(1, LARGEST_ID), help="The file's size.")
+@click.option("--since", required=True, metavar="TIME", type=_moment, help="When the send began: ISO 8601, with zone.")
+@_common
+def confirm(**options: Any) -> int:
+    """Look into the chat's history for a file whose delivery is unknown; nothing is sent."""
+    if not options["name"]:
+        raise click.UsageError("The name of a file that was sent is never empty: pass --name.")
+    from ._confirm import confirm_one
+
+    return confirm_one(**options)
 
 
 @command.command(
@@ -116,15 +179,18 @@ MANIFEST is CSV with a header (comma or semicolon), or JSON Lines, in UTF-8:
   business_id,chat_id,file              {{"business_id": 123, "chat_id": 456, "file": "a.pdf"}}
   123,456,invoices/456.pdf              {{"business_id": 123, "chat_id": 457, "file": "b.pdf"}}
 
+Instead of chat_id a line may have order_id: the chat of the order is opened when it is needed, and remembered.
+
 Paths start from the folder of the manifest. Further columns, as you need them: name and content_type, as for send; key,
-your id of the item (default: business, chat and path). The manifest is checked whole before anything is sent. The same
-content for the same chat is sent once, in whichever run and by whichever path, unless both lines have keys of their
-own. From Excel: "CSV UTF-8". A report can be the next manifest.
+your id of the item (default: business, chat or order, and path). The manifest is checked whole before anything is
+sent. The same content for the same chat is sent once, in whichever run and by whichever path, unless both lines have
+keys of their own. From Excel: "CSV UTF-8". A report can be the next manifest.
 
 RUN.sqlite, the journal, decides: each item is written down before its connection opens, and when it has ended. Run the
 same command again after a crash, a restart or a signal, and it goes on where it was; a changed manifest is merged by
-key. What is in flight when the process is killed is unknown, and not sent again unless you say so. Keep the journal
-until the mailing is done: without it everything is sent again.
+key. What is in flight when the process is killed is unknown, and not sent again unless you say so. At the start and at
+the end the chats of what is unknown are read: what they hold was sent (--no-confirm leaves them alone). Keep the
+journal until the mailing is done: without it everything is sent again.
 
 A business whose hourly quota is spent pauses until it is renewed; others go on. One with 5 refusals in a row for the
 key (401, 403) is skipped for the rest of the run. What would stop any other item as well ends the run and leaves the
@@ -167,6 +233,7 @@ Examples:
     type=click.Path(),
     help="Write a CSV of all lines with what became of them; Excel opens it as it is.",
 )
+@_sending
 @_common
 def send_batch(**options: Any) -> int:
     """Send the files of a MANIFEST, each once, across restarts."""
@@ -195,7 +262,7 @@ def run(arguments: Sequence[str]) -> int:
         status = finish(Status.WRONG_USE, as_json, {"error": "UsageError", "message": error.format_message()})
     except click.Abort:
         # What is interrupted later is told by the commands themselves.
-        status = Status.STOPPED if "send-batch" in arguments[:1] else Status.NOT_SENT
+        status = {"send-batch": Status.STOPPED, "confirm": Status.UNKNOWN}.get(arguments[0], Status.NOT_SENT)
         sentence = "Interrupted; nothing was sent."
         say(sentence)
         finish(Status(status), as_json, {"error": "KeyboardInterrupt", "message": sentence})

@@ -8,7 +8,8 @@ import signal
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from yandex_market_chat import (
@@ -21,6 +22,7 @@ from yandex_market_chat import (
 )  # fmt: skip
 
 from ._client import client_arguments, error_facts, quota_facts, server_address, show_log
+from ._confirm import how_to_confirm
 from ._output import Status, finish, say, tell
 from ._signals import ending_signals, ignore_signals
 
@@ -31,7 +33,8 @@ def send_one(
     *,
     file: str,
     business_id: int,
-    chat_id: int,
+    chat_id: int | None,
+    order_id: int | None,
     name: str | None,
     content_type: str | None,
     api_key_file: str | None,
@@ -39,6 +42,7 @@ def send_one(
     timeout: float | None,
     as_json: bool,
     dry_run: bool,
+    no_confirm: bool,
     verbose: bool,
 ) -> Status:
     """Send it, or only look at it; return the exit status."""
@@ -48,12 +52,13 @@ def send_one(
     # A service manager's wish to end, or a terminal that is gone, is the same as somebody at the keyboard.
     for number in ending_signals():
         signal.signal(number, signal.default_int_handler)
-    target = {"business_id": business_id, "chat_id": chat_id}
+    target = {"business_id": business_id, "chat_id": chat_id, "order_id": order_id}
+    later = {"api_key_file": api_key_file, "base_url": base_url}
     # Whatever the locale takes the arguments for: names are UTF-8 on the wire.
     name = os.fsencode(name or os.path.basename(file)).decode("utf-8", "replace")
     try:
         content = sys.stdin.buffer if file == "-" else _find(file)
-        arguments = client_arguments(api_key_file, base_url, timeout)
+        arguments = client_arguments(api_key_file, base_url, timeout, confirm=not no_confirm)
         with ChatClient(**arguments) as chat:
             if dry_run:
                 from yandex_market_chat._async_client import AsyncChatClient, BatchDoor
@@ -62,8 +67,16 @@ def send_one(
                 facts = {**target, **chat.check_file(content, name=name, content_type=content_type)._asdict()}
                 return _would_send(facts | {"base_url": server_address(base_url)}, as_json)
             with _bar(shown=sys.stderr.isatty() and not verbose) as progress:
-                witness.listens = True
-                sent = chat.send_file(content, name=name, content_type=content_type, on_progress=progress, **target)
+                witness.since = datetime.now(UTC)
+                sent = chat.send_file(
+                    content,
+                    business_id=business_id,
+                    chat_id=chat_id,
+                    order_id=order_id,
+                    name=name,
+                    content_type=content_type,
+                    on_progress=progress,
+                )
                 ignore_signals()  # its outcome is known: nothing may tell another
     except ChatError as error:
         ignore_signals()
@@ -72,17 +85,22 @@ def send_one(
             status = Status.UNKNOWN
         elif isinstance(error, InvalidRequestError):
             status = Status.WRONG_USE
-        say(str(error))
-        return finish(status, as_json, {**target, **error_facts(error)})
+        facts = {**target, **error_facts(error)}
+        facts |= {name: value for name, value in target.items() if value is not None}
+        facts["message"] = " ".join(filter(None, (str(error), how_to_confirm(facts, later))))
+        say(facts["message"])
+        return finish(status, as_json, facts)
     except OSError as error:  # of the file, or of standard input
         sentence = f"{file!r} cannot be read: {error.strerror or error}. Nothing was sent."
         say(sentence)
         return finish(Status.WRONG_USE, as_json, {**target, "error": type(error).__name__, "message": sentence})
     except KeyboardInterrupt:
         ignore_signals()
-        status, sentence = witness.outcome()
+        status, sentence, known = witness.outcome()
+        known |= {name: value for name, value in target.items() if value is not None}
+        sentence = " ".join(filter(None, (sentence, how_to_confirm(known, later))))
         say(sentence)
-        return finish(status, as_json, {**target, "error": "KeyboardInterrupt", "message": sentence})
+        return finish(status, as_json, {**target, **known, "error": "KeyboardInterrupt", "message": sentence})
     return _sent(sent, as_json)
 
 
@@ -106,15 +124,20 @@ def _sent(sent: SentFile, as_json: bool) -> Status:
     if not as_json:
         size, where = f"{sent.size} bytes", f"chat {sent.chat_id} of business {sent.business_id}"
         trace = f", request {sent.trace_id}" if sent.trace_id else ""
-        tell(f"Sent {sent.name!r}, {size}, to {where} in {sent.elapsed:.1f} s{trace}.")
-    names = ("business_id", "chat_id", "name", "size", "content_type", "attempts", "elapsed", "trace_id")
+        how = "" if sent.message_id is None else f" The response was lost; message {sent.message_id} holds the file."
+        tell(f"Sent {sent.name!r}, {size}, to {where} in {sent.elapsed:.1f} s{trace}.{how}")
+    names = (
+        "business_id", "chat_id", "order_id", "name", "size", "content_type", "attempts", "elapsed", "trace_id",
+        "confirmed_by", "message_id",
+    )  # fmt: skip
     facts = {name: getattr(sent, name) for name in names}
     return finish(Status.SENT, as_json, facts | {"quota": quota_facts(sent.quota)})
 
 
 def _would_send(facts: dict[str, object], as_json: bool) -> Status:
     if not as_json:
-        tell("\n".join(["Nothing was sent. This would be:", *(f"  {fact:<13} {facts[fact]}" for fact in facts)]))
+        shown = (f"  {fact:<13} {value}" for fact, value in facts.items() if value is not None)
+        tell("\n".join(["Nothing was sent. This would be:", *shown]))
     return finish(Status.SENT, as_json, facts, "dry run")
 
 
@@ -124,24 +147,29 @@ class _Witness(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self._delivery: object = None
-        self.listens = False  # the send has been begun
+        self._facts: dict[str, object] = {}
+        self.since: datetime | None = None  # the send has been begun
         logger = logging.getLogger("yandex_market_chat")
         logger.addHandler(self)
         logger.setLevel(logger.level or logging.INFO)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take the field that the end of a send has."""
+        """Take the fields that the end of a send has."""
         self._delivery = getattr(record, "delivery", None)
+        if self._delivery is not None:
+            fields = {"chat_id": "chat_id", "name": "file_name", "size": "file_size"}
+            self._facts = {fact: getattr(record, name, None) for fact, name in fields.items()}
 
-    def outcome(self) -> tuple[Status, str]:
-        """Return what an interrupted send ended with."""
+    def outcome(self) -> tuple[Status, str, dict[str, object]]:
+        """Return what an interrupted send ended with, and what is known of it."""
         if self._delivery == "sent":
-            return Status.SENT, "Interrupted; the file had been sent."
-        if self._delivery == "not sent" or not self.listens:
-            return Status.NOT_SENT, "Interrupted before anything went out. The file was not sent."
+            return Status.SENT, "Interrupted; the file had been sent.", self._facts
+        if self._delivery == "not sent" or self.since is None:
+            return Status.NOT_SENT, "Interrupted before anything went out. The file was not sent.", self._facts
         # In flight, or while it was about to say how it had ended.
-        advice = "Check the chat before resending."
-        return Status.UNKNOWN, f"Interrupted in flight: nobody can know whether the buyer received the file. {advice}"
+        sentence = "Interrupted in flight: nobody can know whether the buyer received the file."
+        facts = self._facts | {"since": self.since.isoformat()}
+        return Status.UNKNOWN, f"{sentence} Check the chat before resending.", facts
 
 
 @contextmanager
@@ -155,6 +183,13 @@ def _bar(*, shown: bool) -> Iterator[Progress | None]:
     from rich.progress import Progress as Bar
 
     columns = TextColumn("Sending"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
+    bar = Bar(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("", total=None)
+    # The terminal may be gone while the file is on its way: what cannot be shown says nothing about the file.
+    with suppress(OSError):
+        bar.start()
+    try:
         yield lambda written, size: bar.update(task, completed=written, total=size)
+    finally:
+        with suppress(OSError):
+            bar.stop()

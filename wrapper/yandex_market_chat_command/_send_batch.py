@@ -40,7 +40,18 @@ def send_many(*, as_json: bool, verbose: bool, manifest: str, journal: str, **op
     dry_run = bool(options["dry_run"])
     _say_result(result, dry_run, as_json)
     status = Status.SENT if dry_run else _status(result)
-    names = ("total", "sent", "not_sent", "needs_fix", "unknown", "left", "due", "interrupted", "changed_files")
+    names = (
+        "total",
+        "sent",
+        "confirmed",
+        "not_sent",
+        "needs_fix",
+        "unknown",
+        "left",
+        "due",
+        "interrupted",
+        "changed_files",
+    )
     facts = {name: getattr(result, name) for name in (*names, "stopped", "unreported")}
     facts |= {"duplicates": [each._asdict() for each in result.duplicates], "unwritten": list(result.unwritten)}
     return finish(status, as_json, {**where, **facts}, "dry run" if dry_run else None)
@@ -68,6 +79,7 @@ async def _run(
     base_url: str | None,
     timeout: float | None,
     dry_run: bool,
+    no_confirm: bool,
     verbose: bool,
 ) -> BatchResult:
     stop = asyncio.Event()
@@ -79,6 +91,7 @@ async def _run(
                 journal=journal,
                 resend_unknown=resend_unknown,
                 retry_not_sent=retry_not_sent,
+                confirm=not no_confirm,
                 dry_run=dry_run,
                 report=report,
                 stop=stop,
@@ -138,6 +151,8 @@ def _say_result(result: BatchResult, dry_run: bool, as_json: bool) -> None:
         f"{result.sent} of {result.total} sent, {result.not_sent} not sent, {result.unknown} unknown,"
         f" {result.left} left."
     )
+    if result.confirmed:
+        out(f"{result.confirmed} of the sent ones got no response; their chats' histories hold the files.")
     if result.unwritten:
         say("The journal could not take these outcomes, and will call them unknown:")
         for sentence in result.unwritten:

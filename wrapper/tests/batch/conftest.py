@@ -34,7 +34,8 @@ class Mailing:
         self.manifest.write_text("\n".join([*([header] if header else []), *lines]) + "\n", encoding="utf-8")
 
     def client(self, **arguments: Any) -> AsyncChatClient:
-        defaults = {"api_key": self.server.api_key, "base_url": self.server.base_url, "timeout": 5.0}
+        defaults: dict[str, Any] = {"api_key": self.server.api_key, "base_url": self.server.base_url, "timeout": 5.0}
+        defaults["confirm_unknown"] = 0.2  # one look
         return AsyncChatClient(**(defaults | arguments))
 
     async def send(self, client: dict[str, Any] | None = None, **arguments: Any) -> BatchResult:

@@ -14,7 +14,7 @@ import pytest
 from yandex_market_chat import InvalidRequestError, Quota, QuotaExceededError, RateLimitError, RetryPolicy, Timeout
 from yandex_market_chat._quota import Quotas
 from yandex_market_chat._steps import SEND_FILE
-from yandex_market_chat.batch import BatchError, BatchProgress, BusinessProgress, _engine, _pace, _room
+from yandex_market_chat.batch import BatchError, BatchProgress, BusinessProgress, _engine, _pace, _room, _run
 from yandex_market_chat.batch._estimate import Estimate
 from yandex_market_chat.batch._pace import Pace
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault
@@ -59,7 +59,7 @@ def test_every_outcome(mailing: Mailing) -> None:
     last = mailing.run(resend_unknown=True, report=mailing.folder / "report.csv")
     assert (last.sent, last.due) == (6, 2)
     assert mailing.report()[2]["unknown_attempts"] == "1"
-    assert len(mailing.server.requests) == 6 + 2 + 1 + 2
+    assert sum(request.operation == "sendFileToChat" for request in mailing.server.requests) == 6 + 2 + 1 + 2
 
 
 def test_the_outcome_is_over_all_runs(mailing: Mailing) -> None:
@@ -205,7 +205,7 @@ def test_stopped_while_others_wait_for_room(mailing: Mailing, monkeypatch: pytes
 
 def test_stopped_while_a_file_is_read(mailing: Mailing, monkeypatch: pytest.MonkeyPatch) -> None:
     mailing.write(*chats(3))
-    read = _engine._read
+    read = _run._read
 
     async def run() -> Any:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -217,7 +217,7 @@ def test_stopped_while_a_file_is_read(mailing: Mailing, monkeypatch: pytest.Monk
         async def set_it() -> None:
             stop.set()
 
-        monkeypatch.setattr(_engine, "_read", slow_read)
+        monkeypatch.setattr(_run, "_read", slow_read)
         return await mailing.send(stop=stop)
 
     result = asyncio.run(run())

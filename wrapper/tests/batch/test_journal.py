@@ -128,7 +128,7 @@ def test_what_is_left_sending_is_unknown(mailing: Mailing) -> None:
     mailing.run()
     mailing.sql("UPDATE item SET state = 'sending' WHERE chat_id = 2")
     mailing.sql("UPDATE item SET state = 'pending' WHERE chat_id = 3")
-    result = mailing.run()
+    result = mailing.run(confirm=False)
     assert (result.sent, result.unknown, result.interrupted) == (2, 1, 1)
     assert mailing.run().interrupted == 0
     assert mailing.arrived() == {(1, 1): 1, (1, 2): 1, (1, 3): 2}
@@ -162,7 +162,7 @@ def test_a_disk_that_becomes_full_while_files_are_in_flight(mailing: Mailing) ->
     assert (result.sent, result.unknown, result.left) == (2, 3, 8)
     assert [sentence.endswith(": sent") for sentence in result.unwritten] == [True] * 3
     assert len(mailing.server.received) == 5
-    result = mailing.run()
+    result = mailing.run(confirm=False)
     assert (result.sent, result.unknown, result.interrupted) == (10, 3, 3)
     assert set(mailing.arrived().values()) == {1}
 

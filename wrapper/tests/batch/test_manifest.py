@@ -136,7 +136,7 @@ def test_a_faulty_object(mailing: Mailing, row: str, said: str) -> None:
         ("business_id,chat_id", ["lacks file"]),
         ("business_id,chat_id,file,chatid", ["unknown column 'chatid'"]),
         ("business_id,chat_id,file,file", ["file is there more than once"]),
-        ("a;b", ["unknown column 'a'", "unknown column 'b'", "lacks business_id, chat_id, file"]),
+        ("a;b", ["unknown column 'a'", "unknown column 'b'", "lacks business_id, file, chat_id or order_id"]),
         ('"business_id', ["no CSV"]),
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from yandex_market_chat import ApiErrorItem, InvalidRequestError, NotFoundError, RetryPolicy, ServerError
-from yandex_market_chat.batch import BatchProgress, _engine, _reach
+from yandex_market_chat.batch import BatchProgress, _engine, _reach, _run
 from yandex_market_chat.batch._outcome import is_foreign
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
@@ -265,7 +265,7 @@ def test_a_disk_that_goes_away(mailing: Mailing, monkeypatch: pytest.MonkeyPatch
     def read(*_: object) -> bytes:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(_engine, "_read", read)
+    monkeypatch.setattr(_run, "_read", read)
     result = mailing.run()
     assert (result.left, result.not_sent) == (20, 0)
     assert result.stopped

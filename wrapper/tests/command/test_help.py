@@ -15,7 +15,8 @@ from .conftest import COMMAND, Cli
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ([], ["send ", "send-batch "]),
+        ([], ["confirm ", "send ", "send-batch "]),
+        (["confirm"], ["YANDEX_MARKET_API_KEY", "Exit status:", "Example:", "--since", "--json"]),
         (["send"], ["YANDEX_MARKET_API_KEY", "Exit status:", "Examples:", "--dry-run", "--json", "--name"]),
         (
             ["send-batch"],

@@ -80,7 +80,7 @@ def test_a_dry_run_shows_what_would_go_and_sends_nothing(send: Send, server: Moc
     told = send(file, "--dry-run", "--json").told
     checksum = hashlib.sha256(b"%PDF-1.7").hexdigest()
     assert told == {
-        "outcome": "dry run", "status": 0, "business_id": 1, "chat_id": 2, "name": "счёт.pdf",
+        "outcome": "dry run", "status": 0, "business_id": 1, "chat_id": 2, "order_id": None, "name": "счёт.pdf",
         "content_type": "application/pdf", "size": 8, "sha256": checksum, "base_url": server.base_url,
     }  # fmt: skip
     shown = send("-", "--name", "счёт.pdf", "--dry-run", stdin=b"%PDF-1.7")
@@ -102,9 +102,9 @@ def test_statuses(send: Send, server: MockServer, file: Path) -> None:
     assert (refused.told["status_code"], refused.told["retryable"]) == (400, False)
     assert refused.told["errors"]
     assert refused.told["message"] in refused.err
-    lost = send(file)
+    lost = send(file, "--no-confirm")
     assert (lost.status, lost.out) == (4, "")
-    assert "Check the chat before resending." in lost.err
+    assert "Check the chat before resending. To look for it in the chat: yandex-market-chat confirm " in lost.err
     assert lost.err.count("\n") == 1
     server.clock.set(datetime(2026, 1, 1, 12, 30, tzinfo=UTC))  # the quota is renewed in half an hour
     spent = send(file, "--json", "--timeout", "20").told
@@ -339,3 +339,24 @@ def test_a_bar_on_a_terminal_and_none_in_a_pipe(cli: Cli, server: MockServer, fi
     assert process.returncode == 0
     assert b"Sending" in shown
     assert b"8/8 bytes" in shown
+
+
+def test_a_terminal_that_is_gone_says_nothing_about_the_file(cli: Cli, server: MockServer, tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty")
+    (tmp_path / "a.pdf").write_bytes(b"abc")
+    server.script(Fault(delay=1.0))
+    ours, theirs = pty.openpty()
+    command = [*COMMAND, "send", "a.pdf", "--business-id", "1", "--chat-id", "2", "--json"]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        cwd=tmp_path,
+        env=cli.environment | {"TERM": "xterm"},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    until(lambda: server.in_flight == 1)
+    os.close(ours)
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, json.loads(out)["outcome"]) == (0, "sent")

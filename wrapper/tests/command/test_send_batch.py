@@ -34,7 +34,8 @@ def write(tmp_path: Path) -> Callable[..., None]:
     return write
 
 
-BATCH = ("send-batch", "m.csv", "--journal", "j.sqlite")
+CONFIRMED = ("send-batch", "m.csv", "--journal", "j.sqlite")
+BATCH = (*CONFIRMED, "--no-confirm")
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -77,6 +78,39 @@ def test_statuses(cli: Cli, server: MockServer, write: Callable[..., None]) -> N
     third = cli(*BATCH, "--retry-not-sent", "--json").told
     assert (third["outcome"], third["sent"], third["due"]) == ("sent", 3, 1)
     assert len(server.received) == 3
+
+
+def test_orders_and_what_the_history_shows(cli: Cli, server: MockServer, write: Callable[..., None]) -> None:
+    write()
+    (cli.folder / "m.csv").write_text("business_id;order_id;file\n1;77;счёт.pdf\n1;78;счёт.pdf\n", encoding="utf-8")
+    chats = [server.chats.open(1, order_id=order) for order in (77, 78)]
+    for chat in chats:
+        server.script_for(chat, Answer(500, taken=True))
+    left_alone = cli(*BATCH, "--json").told
+    assert (left_alone["outcome"], left_alone["unknown"], left_alone["confirmed"]) == ("unknown", 2, 0)
+    assert not [request for request in server.requests if request.operation == "getChatHistory"]
+    shown = cli(*CONFIRMED)
+    assert (shown.status, shown.out.splitlines()) == (
+        0,
+        [
+            "2 of 2 sent, 0 not sent, 0 unknown, 0 left.",
+            "2 of the sent ones got no response; their chats' histories hold the files.",
+        ],
+    )
+    assert cli(*CONFIRMED, "--json").told["confirmed"] == 2
+    assert sorted(file.chat_id for file in server.received) == chats
+
+
+def test_a_signal_ends_the_look_into_the_history(cli: Cli, server: MockServer, write: Callable[..., None]) -> None:
+    server.script_for(1, Answer(500))
+    server.script_on("getChatHistory", Fault(cut="silence", at="after-body"))
+    write(1)
+    process = cli.start(*CONFIRMED, "--json")
+    until(lambda: server.in_flight and server.requests[-1].operation == "getChatHistory")
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=30)
+    told = json.loads(out)
+    assert (process.returncode, told["outcome"], told["unknown"], told["stopped"]) == (4, "unknown", 1, None)
 
 
 def test_killed_and_started_again(cli: Cli, server: MockServer, write: Callable[..., None]) -> None:

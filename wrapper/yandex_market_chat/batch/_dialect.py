@@ -23,6 +23,8 @@ class Columns(NamedTuple):
     """What the columns of a manifest may be called."""
 
     needed: tuple[str, ...]
+    either: tuple[str, ...]
+    """At least one of these is needed, too."""
     optional: tuple[str, ...]
     ignored: tuple[str, ...]
     """Those of a report."""
@@ -30,7 +32,7 @@ class Columns(NamedTuple):
     @property
     def wanted(self) -> tuple[str, ...]:
         """All that are read."""
-        return self.needed + self.optional
+        return self.needed + self.either + self.optional
 
 
 _AS_UTF8 = 'save it as UTF-8 (in Excel: "CSV UTF-8")'
@@ -192,6 +194,8 @@ def _faults_of_header(header: list[str], columns: Columns) -> Iterator[str]:
         elif header.count(name) > 1:
             yield f"the column {name} is there more than once"
     missing = [name for name in columns.needed if name not in header]
+    if not set(columns.either) & set(header):
+        missing.append(" or ".join(columns.either))
     if missing:
         yield f"the header lacks {', '.join(missing)}"
 

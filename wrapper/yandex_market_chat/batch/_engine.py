@@ -1,42 +1,20 @@
-"""The run of a batch: a line of items for each business, side by side, each at its own pace."""
+"""A batch from its beginning to its end: open the journal, plan the manifest, run, write the report."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import math
 import os
 import sqlite3
-import time
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from .. import _errors as errors
 from .._async_client import AsyncChatClient, BatchDoor
-from .._file import _read_path
-from .._send import logger
-from .._steps import SEND_FILE
-from ._estimate import Estimate
-from ._journal import NOT_SENT, PENDING, SENDING, SENT, UNKNOWN, Change, Item, Journal
-from ._lookup import find
-from ._outcome import FileChangedError, Outcome, change_of, is_doubtful, is_of_the_run, shows_access
-from ._pace import TRIES, Pace
+from ._history import Histories
+from ._journal import NOT_SENT, PENDING, SENDING, SENT, UNKNOWN, Journal
 from ._plan import plan
-from ._reach import Reach
 from ._report import Report
-from ._result import BatchProgress, BatchResult, BusinessProgress, Duplicate
-from ._room import Room
-from ._writer import UnwrittenError, Writer
-
-ITEMS = 5_000
-"""About so many are fetched at once, for all businesses together."""
-
-_ACROSS = {SENT: "sent", NOT_SENT: "not_sent", UNKNOWN: "unknown"}
-
-Progress = Callable[[BatchProgress], object]
+from ._result import BatchResult, Duplicate
+from ._run import Progress, Run
+from ._writer import Writer
 
 
 async def send_batch(
@@ -46,6 +24,7 @@ async def send_batch(
     journal: str | os.PathLike[str],
     resend_unknown: bool = False,
     retry_not_sent: bool = False,
+    confirm: bool = True,
     dry_run: bool = False,
     report: str | os.PathLike[str] | None = None,
     stop: asyncio.Event | None = None,
@@ -64,12 +43,15 @@ async def send_batch(
 
     Args:
         chat: the client that sends; its `max_parallel`, `timeout`, `retry` and `max_file_size` hold.
-        manifest: a CSV file with a header (comma, or semicolon), or JSON Lines, in UTF-8: business_id, chat_id, file
-            and optionally name, content_type and key. Paths start from the folder of the manifest. `key` is the
-            caller's id of the item; default: business, chat and path. A report of an earlier batch is one, too.
+        manifest: a CSV file with a header (comma, or semicolon), or JSON Lines, in UTF-8: business_id, either chat_id
+            or order_id, file and optionally name, content_type and key. The chat of an order is opened when it is
+            needed, and remembered in the journal. Paths start from the folder of the manifest. `key` is the caller's
+            id of the item; default: business, chat or order, and path. A report of an earlier batch is one, too.
         journal: a SQLite file; made if it does not exist, its folder is not.
         resend_unknown: send again what nobody knows of; the buyer may receive it twice.
         retry_not_sent: send again what was not sent.
+        confirm: read the chats' histories for what is unknown: at the start, and at the end for up to the client's
+            `confirm_unknown` seconds (0: not at all). What is found there is sent; nothing else follows from it.
         dry_run: check everything and send nothing; the journal is left as it is, or not made.
         report: where to write a CSV of all lines with what became of them, at the end. Excel opens it as it is.
         stop: set it, and the batch ends as soon as what is in flight has ended; nothing new starts.
@@ -97,10 +79,15 @@ async def send_batch(
         changed, recognised = await writer.do(
             _begin, writer, journal, Path(manifest), dry_run, door.options.max_file_size, states
         )
-        run = _Run(door, writer, Path(manifest).parent, states, stop or asyncio.Event(), on_progress)
+        stop = stop or asyncio.Event()
+        histories = Histories(door, writer, stop) if confirm and door.confirm_unknown and not dry_run else None
+        if histories is not None:
+            await histories.read_once()  # before it is said what is due
+        run = Run(door, writer, Path(manifest).parent, states, stop, on_progress, histories)
         await run.begin()
         if not dry_run:
             await run.run()
+            recognised += run.recognised
         counts = await writer.do(writer.journal.counts)
         needs_fix = await writer.do(writer.journal.needs_fix)
         duplicates = [*await writer.do(writer.journal.duplicates), *((line, None) for line in recognised)]
@@ -113,6 +100,7 @@ async def send_batch(
         return BatchResult(
             total=sum(counts.values()),
             sent=counts[SENT],
+            confirmed=await writer.do(writer.journal.confirmed),
             not_sent=counts[NOT_SENT],
             needs_fix=needs_fix,
             unknown=counts[UNKNOWN] + counts[SENDING],
@@ -142,244 +130,3 @@ def _begin(
     except sqlite3.Error as error:  # a full disk, most often
         raise journal.unusable(error) from None
     return planned
-
-
-class _Run:
-    """One run: what is due, who is in flight, and why it ends."""
-
-    def __init__(
-        self,
-        door: BatchDoor,
-        writer: Writer,
-        folder: Path,
-        states: list[str],
-        stop: asyncio.Event,
-        on_progress: Progress | None,
-    ) -> None:
-        self._door = door
-        self._writer = writer
-        self._folder = folder
-        self._states = states
-        self._stop = stop
-        self._on_progress = on_progress
-        self._paces: dict[int, Pace] = {}
-        self._news: dict[int, asyncio.Event] = {}
-        self._room = Room()
-        self._refusals: Counter[int] = Counter()
-        self._held: defaultdict[int, list[tuple[Item, Change, Outcome]]] = defaultdict(list)
-        self._has_access: set[int] = set()
-        self._reach: Reach
-        self._estimate = Estimate()
-        self.unwritten: list[str] = []
-        self.progress: BatchProgress
-
-    def stopped(self) -> str | None:
-        """Return why the run ended before the end, if it did."""
-        if self._writer.broken:
-            return f"the journal cannot be written: {self._writer.broken}"
-        left = any(business.left for business in self.progress.businesses.values())
-        if self._reach.over and left:
-            return self._reach.over
-        given_up = [f"business {pace.business_id}: {pace.given_up}" for pace in self._paces.values() if pace.given_up]
-        if given_up and left:
-            return "; ".join(given_up[:5]) + ("; and others" if len(given_up) > 5 else "")
-        return "it was told to stop" if self._stop.is_set() and self.progress.done < self.progress.due else None
-
-    async def begin(self) -> None:
-        """Look at what is due."""
-        counts = await self._writer.do(self._writer.journal.counts)
-        businesses = await self._writer.do(self._writer.journal.businesses, self._states)
-        self.progress = BatchProgress(
-            total=sum(counts.values()),
-            sent=counts[SENT],
-            not_sent=counts[NOT_SENT],
-            unknown=counts[UNKNOWN],
-            due=sum(due for _, due, _ in businesses),
-            businesses={business: BusinessProgress(business, due, sent) for business, due, sent in businesses},
-            _estimate=self._estimate.to_go,
-        )
-        self._reach = Reach(self.progress.due)
-        self._page = max(2, min(200, ITEMS // max(1, len(businesses))))
-        for business in self.progress.businesses:
-            self._paces[business] = Pace(business, self._door.quotas, self._door.options.max_parallel)
-            self._news[business] = asyncio.Event()
-        self._tell()
-
-    async def run(self) -> None:
-        """Send what is due, until all of it has been tried or the run is stopped."""
-        watch = asyncio.create_task(self._wake_when_stopped())
-        try:
-            async with asyncio.TaskGroup() as group:
-                for business in self._paces:
-                    group.create_task(self._serve(business))
-        finally:
-            watch.cancel()
-
-    async def _wake_when_stopped(self) -> None:
-        await self._stop.wait()
-        self._wake()
-
-    def _wake(self) -> None:
-        for news in self._news.values():
-            news.set()
-
-    @property
-    def _ends(self) -> bool:
-        return self._stop.is_set() or bool(self._writer.broken or self._reach.over)
-
-    async def _serve(self, business: int) -> None:
-        """Send the items of one business, in order, as its pace allows."""
-        pace, news, shown = self._paces[business], self._news[business], self.progress.businesses[business]
-        items: deque[Item] = deque()
-        last, more = 0, True
-        async with asyncio.TaskGroup() as sends:
-            while not (self._ends or pace.given_up):
-                if not items and more:
-                    items += await self._writer.do(self._writer.journal.due, business, last, self._states, self._page)
-                    more = bool(items)
-                    last = items[-1].line if items else last
-                    continue
-                news.clear()
-                now = time.monotonic()
-                if not items:
-                    if not pace.in_flight:
-                        await self._end(business)
-                        return
-                    await news.wait()  # what is in flight may come back
-                elif seconds := max(pace.wait(now), self._reach.wait(now)):
-                    if ends := seconds < math.inf:
-                        shown.paused_until = datetime.now(UTC) + timedelta(seconds=seconds)
-                        self._tell()
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(seconds if ends else None):
-                            await news.wait()
-                    shown.paused_until = None
-                    self._estimate.paused(business, (time.monotonic() - now) * ends)
-                else:
-                    item = items.popleft()
-                    await self._room.take(item.size)
-                    now = time.monotonic()  # it may have taken long
-                    if self._ends or pace.wait(now) or self._reach.wait(now):
-                        items.appendleft(item)
-                        self._room.give_back(item.size)
-                        continue
-                    marks = pace.started(), self._reach.started()
-                    shown.in_flight += 1
-                    sends.create_task(self._send_in_turn(item, pace, marks, items))
-
-    async def _end(self, business: int) -> None:
-        """Decide what was refused and may have been refused to any other item: no more will show which it was."""
-        pace, held = self._paces[business], self._held[business]
-        if business in self._has_access:
-            await self._book_held(business)
-        elif held:
-            pace.give_up(f"{len(held)} of its sends were refused and none was taken", held[-1][2])
-
-    async def _send_in_turn(self, item: Item, pace: Pace, marks: tuple[int, int], items: deque[Item]) -> None:
-        """Send an item; put it back if it was only not its time."""
-        outcome = None
-        try:
-            outcome = await self._send(item)
-            if outcome is not None and not await self._settle(item, outcome):
-                items.appendleft(item)
-        finally:
-            # Only now: whoever sees nobody in flight is to find all that is left.
-            now = time.monotonic()
-            pace.ended(marks[0], outcome, now)
-            self._room.give_back(item.size)
-            shown = self.progress.businesses[item.business_id]
-            shown.in_flight -= 1
-            key = (SEND_FILE, item.business_id)
-            shown.quota = self._door.quotas.of(key)
-            self._estimate.learned(item.business_id, self._door.quotas.left(key, now)[1])
-            if self._reach.ended(marks[1], outcome, now):
-                self._wake()
-            self.progress.trouble = self._reach.trouble
-            self._news[item.business_id].set()
-        self._tell()
-
-    async def _send(self, item: Item) -> Outcome | None:
-        """Send it, with a row that says so; None: it was not begun."""
-        try:
-            content = await asyncio.to_thread(_read, self._folder, item)
-        except (OSError, ValueError, FileChangedError) as error:
-            return error
-        if self._ends:
-            return None
-        try:
-            await self._writer.write(Change(item.id, SENDING))
-        except UnwrittenError:
-            self._wake()
-            return None
-        try:
-            return await self._door.send_file(
-                content,
-                business_id=item.business_id,
-                chat_id=item.chat_id,
-                name=item.name or Path(item.file).name,
-                content_type=item.content_type,
-            )
-        except errors.ChatError as error:
-            return error
-
-    async def _settle(self, item: Item, outcome: Outcome) -> bool:
-        """Write down what became of it; False if it is to be sent again."""
-        put_back = is_of_the_run(outcome)
-        if isinstance(outcome, errors.RateLimitError):
-            self._refusals[item.id] += not isinstance(outcome, errors.QuotaExceededError)
-            put_back = self._refusals[item.id] < TRIES
-        if put_back or is_doubtful(outcome):
-            await self._write(Change(item.id, item.state), item, "not sent yet")
-            if put_back:
-                return False
-            self._held[item.business_id].append((item, change_of(item, outcome), outcome))
-            return True
-        if shows_access(outcome):
-            self._has_access.add(item.business_id)
-            await self._book_held(item.business_id)  # it was the items
-        await self._book(item, change_of(item, outcome))
-        return True
-
-    async def _book_held(self, business: int) -> None:
-        held, self._held[business] = self._held[business], []
-        for item, change, _ in held:
-            await self._book(item, change)
-
-    async def _book(self, item: Item, change: Change) -> None:
-        await self._write(change, item, change.state)
-        progress = self.progress
-        for state, number in ((item.state, -1), (change.state, 1)):
-            if state in _ACROSS:
-                setattr(progress, _ACROSS[state], getattr(progress, _ACROSS[state]) + number)
-        progress.done += 1
-        business = progress.businesses[item.business_id]
-        business.left -= 1
-        business.done += 1
-        business.sent += change.state == SENT
-
-    async def _write(self, change: Change, item: Item, what: str) -> None:
-        try:
-            await self._writer.write(change)
-        except UnwrittenError:
-            self.unwritten.append(f"line {item.line} ({item.key}): {what}")
-            self._wake()
-
-    def _tell(self) -> None:
-        if self._on_progress is None:
-            return
-        try:
-            self._on_progress(self.progress)
-        except Exception as error:  # the caller's own code: whatever it raises must not end a batch
-            self._on_progress = None
-            logger.error("on_progress raised %s and is not called again for this batch", type(error).__name__)
-
-
-def _read(folder: Path, item: Item) -> bytes:
-    """Return the content that was planned."""
-    try:
-        content = _read_path(os.fspath(find(folder, item.file)), item.size)
-    except errors.InvalidFileError:
-        content = b""
-    if hashlib.sha256(content).hexdigest() != item.sha256:
-        raise FileChangedError("The file has changed since it was checked. It was not sent.")
-    return content

@@ -10,18 +10,23 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .._claims import Kind
 from .._file import name_and_type
+from .._history import comparable
 from ._manifest import BatchError
 
 APPLICATION = 0x594D4342  # "YMCB"
-VERSION = 2
+VERSION = 3
 
 PENDING, SENDING, SENT, NOT_SENT, UNKNOWN = "pending", "sending", "sent", "not sent", "unknown"
+
+TARGET = "coalesce(item.chat_id, 'order ' || item.order_id)"
+"""Where a row goes: to a chat, or to that of an order while it is not known. There is an index on it."""
 
 _SCHEMA = """
 CREATE TABLE file (path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL);
@@ -31,7 +36,8 @@ CREATE TABLE item (
     keyed INTEGER NOT NULL, -- the key is the caller's own
     line INTEGER, -- NULL: the manifest no longer has it
     business_id INTEGER NOT NULL,
-    chat_id INTEGER NOT NULL,
+    chat_id INTEGER, -- NULL: not known yet
+    order_id INTEGER, -- whose chat it is
     file TEXT NOT NULL, -- from the folder of the manifest
     name TEXT,
     content_type TEXT,
@@ -45,10 +51,19 @@ CREATE TABLE item (
     trace_id TEXT,
     attempts INTEGER NOT NULL DEFAULT 0,
     unknown_attempts INTEGER NOT NULL DEFAULT 0, -- that may have arrived
-    changed_at TEXT
+    changed_at TEXT,
+    since TEXT, -- when the first attempt began that may have arrived
+    sent_name TEXT, -- what the chat would show
+    sent_size INTEGER,
+    confirmed_by TEXT,
+    message_id INTEGER,
+    CHECK (coalesce(chat_id, order_id) IS NOT NULL)
+);
+CREATE TABLE chat (
+    business_id INTEGER, order_id INTEGER, chat_id INTEGER NOT NULL, PRIMARY KEY (business_id, order_id)
 );
 CREATE INDEX item_line ON item (business_id, line);
-CREATE INDEX item_content ON item (business_id, chat_id, sha256);
+CREATE INDEX item_target ON item (business_id, coalesce(chat_id, 'order ' || order_id), sha256);
 CREATE TABLE duplicate (line INTEGER PRIMARY KEY, first INTEGER NOT NULL);
 """
 
@@ -68,7 +83,10 @@ class Item(NamedTuple):
     line: int
     key: str
     business_id: int
-    chat_id: int
+    chat_id: int | None
+    """None: the chat of the order is not known yet."""
+    order_id: int | None
+    keyed: bool
     file: str
     name: str | None
     content_type: str | None
@@ -76,6 +94,17 @@ class Item(NamedTuple):
     size: int
     state: str
     """What it was before it is sent."""
+    unknown_attempts: int
+    since: str | None
+    """When the first of these began."""
+
+
+class Doubt(NamedTuple):
+    """A row of which nobody knows, as its chat would show it."""
+
+    id: int
+    kind: Kind
+    since: datetime
     unknown_attempts: int
 
 
@@ -228,18 +257,12 @@ class Journal:
             return failures
 
     def _write(self, changes: Sequence[Change]) -> None:
-        self.db.execute("BEGIN")
-        try:
-            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        with self._transaction():
             for change in changes:
                 facts = {"state": change.state, "changed_at": now, **(change.facts or {})}
                 columns = ", ".join(f"{column} = ?" for column in facts)
                 self.db.execute(f"UPDATE item SET {columns} WHERE id = ?", (*map(_storable, facts.values()), change.id))  # noqa: S608
-            self.db.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):  # SQLite has done so itself for some
-                self.db.execute("ROLLBACK")
-            raise
 
     def businesses(self, states: Sequence[str]) -> list[tuple[int, int, int]]:
         """Return for each business how many items are to be sent, and how many have been, in order of the lines."""
@@ -251,11 +274,78 @@ class Journal:
     def due(self, business_id: int, after: int, states: Sequence[str], most: int) -> list[Item]:
         """Return the next items of a business that are to be sent, behind that line."""
         page = f"""
-            SELECT id, line, key, business_id, chat_id, file, name, content_type, item.sha256, size, state,
-                unknown_attempts
+            SELECT id, line, key, business_id, chat_id, order_id, keyed, file, name, content_type, item.sha256, size,
+                state, unknown_attempts, since
             FROM item JOIN file ON path = file
             WHERE business_id = ? AND line > ? AND state IN ({_marks(states)}) ORDER BY line LIMIT ?"""  # noqa: S608
         return [Item(*row) for row in self.db.execute(page, (business_id, after, *states, most))]
+
+    # The chats of orders
+
+    def take_chat(self, item: Item, chat_id: int) -> tuple[int | None, str] | None:
+        """Note which chat a row goes to; return None, or the line and state of the one that has its content for it.
+
+        The line is None if that row was not of this manifest: then it is in the place of this one. Rows that both have
+        keys of their own are both meant.
+        """
+        with self._transaction():
+            self.db.execute("INSERT OR REPLACE INTO chat VALUES (?, ?, ?)", (item.business_id, item.order_id, chat_id))
+            self.db.execute("UPDATE item SET chat_id = ? WHERE id = ?", (chat_id, item.id))
+            doubles = f"""
+                SELECT id, line, state FROM item WHERE business_id = ? AND {TARGET} = ? AND sha256 = ? AND id <> ?
+                    AND NOT (keyed AND ?) AND (line IS NOT NULL OR state IN ('sending', 'sent', 'unknown'))
+                ORDER BY line IS NULL, state = 'sent' DESC, line LIMIT 1"""  # noqa: S608
+            given = item.business_id, chat_id, item.sha256, item.id, item.keyed
+            double = self.db.execute(doubles, given).fetchone()
+            if double is None:
+                return None
+            number, line, state = double
+            self.db.execute("DELETE FROM item WHERE id = ?", (item.id,))
+            if line is None:
+                self.db.execute("UPDATE item SET line = ? WHERE id = ?", (item.line, number))
+            else:
+                self.db.execute("UPDATE duplicate SET first = ? WHERE first = ?", (line, item.line))
+                self.db.execute("INSERT INTO duplicate VALUES (?, ?)", (item.line, line))
+            return line, state
+
+    def forget_chat(self, business_id: int, order_id: int) -> None:
+        """Ask for the chat of an order again the next time."""
+        with self._transaction():
+            self.db.execute("DELETE FROM chat WHERE business_id = ? AND order_id = ?", (business_id, order_id))
+
+    # What the history may tell
+
+    def doubts(self) -> list[Doubt]:
+        """Return the rows of the manifest of which nobody knows."""
+        found = self.db.execute(
+            "SELECT id, business_id, chat_id, sent_name, sent_size, since, unknown_attempts FROM item"
+            " WHERE state = 'unknown' AND line IS NOT NULL AND since IS NOT NULL ORDER BY line"
+        )
+        return [
+            Doubt(number, Kind(business, chat, comparable(name), size), datetime.fromisoformat(since), unknown)
+            for number, business, chat, name, size, since, unknown in found
+        ]
+
+    def accounted(self, kind: Kind, before: datetime) -> list[tuple[int | None, datetime]]:
+        """Return what of such files earlier runs have sent: the message if the history told it, and when."""
+        found = self.db.execute(
+            "SELECT message_id, changed_at, sent_name FROM item"  # noqa: S608
+            f" WHERE business_id = ? AND {TARGET} = ? AND sent_size = ? AND state = 'sent'",
+            (kind.business_id, kind.chat_id, kind.size),
+        )
+        told = ((message, datetime.fromisoformat(at)) for message, at, name in found if comparable(name) == kind.name)
+        return [(message, at) for message, at in told if message is not None or at < before]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.db.execute("BEGIN")
+        try:
+            yield
+            self.db.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # SQLite has done so itself for some
+                self.db.execute("ROLLBACK")
+            raise
 
     def counts(self) -> dict[str, int]:
         """Return how many items of the manifest are in each state."""
@@ -263,11 +353,16 @@ class Journal:
         counted.update(self.db.execute("SELECT state, count(*) FROM item WHERE line IS NOT NULL GROUP BY state"))
         return counted
 
+    def confirmed(self) -> int:
+        """Return how many items were sent as the chat's history shows."""
+        return self._count("state = 'sent' AND confirmed_by = 'history'")
+
     def needs_fix(self) -> int:
         """Return how many items were not sent and would be refused again as they are."""
-        (count,) = self.db.execute(
-            "SELECT count(*) FROM item WHERE line IS NOT NULL AND state = 'not sent' AND NOT retryable"
-        ).fetchone()
+        return self._count("state = 'not sent' AND NOT retryable")
+
+    def _count(self, which: str) -> int:
+        (count,) = self.db.execute(f"SELECT count(*) FROM item WHERE line IS NOT NULL AND {which}").fetchone()  # noqa: S608
         return int(count)
 
     def duplicates(self) -> list[tuple[int, int]]:
@@ -278,15 +373,20 @@ class Journal:
         """Yield every line of the manifest for the report."""
         return self.db.execute(
             """
-            SELECT line, key, business_id, chat_id, file, sent_name(file, name, content_type),
+            SELECT line, key, business_id, CASE WHEN order_id IS NULL THEN chat_id END, file,
+                sent_name(file, name, content_type),
                 sent_type(file, name, content_type), state,
                 CASE WHEN state = 'not sent' THEN CASE WHEN retryable THEN 'yes' ELSE 'no' END END,
-                error, error_code, status_code, trace_id, attempts, unknown_attempts, reason, changed_at
+                error, error_code, status_code, trace_id, attempts, unknown_attempts, reason, changed_at,
+                order_id, CASE WHEN order_id IS NOT NULL THEN chat_id END, confirmed_by, message_id,
+                CASE WHEN state = 'unknown' THEN since END
             FROM item WHERE line IS NOT NULL
             UNION ALL
-            SELECT duplicate.line, key, business_id, chat_id, file, sent_name(file, name, content_type),
+            SELECT duplicate.line, key, business_id, CASE WHEN order_id IS NULL THEN chat_id END, file,
+                sent_name(file, name, content_type),
                 sent_type(file, name, content_type), 'duplicate', NULL, NULL, NULL, NULL, NULL, 0, 0,
-                'The same content goes to the same chat by line ' || first || '.', NULL
+                'The same content goes to the same chat by line ' || first || '.', NULL,
+                order_id, NULL, NULL, NULL, NULL
             FROM duplicate JOIN item ON item.line = first ORDER BY 1"""
         )
 

@@ -12,15 +12,17 @@ from .._file_name import is_content_type
 from ._dialect import Columns, Report, read_rows, stripped
 
 COLUMNS = Columns(
-    needed=("business_id", "chat_id", "file"),
+    needed=("business_id", "file"),
+    either=("chat_id", "order_id"),
     optional=("name", "content_type", "key"),
     # A report can be the next manifest.
     ignored=(
         "line", "outcome", "retryable", "error", "error_code", "status_code", "trace_id", "attempts",
-        "unknown_attempts", "reason", "at",
+        "unknown_attempts", "reason", "at", "opened_chat_id", "confirmed_by", "message_id", "since",
     ),
 )  # fmt: skip
 LONGEST_CELL = 4096
+_NO_CHAT = "chat_id or order_id is missing"
 _ID = re.compile("[0-9]{1,19}")
 # 123,0 and 1,23457E+18; or in groups of three.
 _FORMATTED = re.compile("[0-9]+[.,][0-9]*([eE][+]?[0-9]+)?|[0-9]+[eE][+]?[0-9]+|[0-9]{1,3}([ \xa0\u202f',][0-9]{3})+")
@@ -58,7 +60,9 @@ class Line(NamedTuple):
     keyed: bool
     """Whether the key is the caller's own."""
     business_id: int
-    chat_id: int
+    chat_id: int | None
+    order_id: int | None
+    """The order whose chat it is, if there is no chat_id."""
     file: str
     name: str | None
     content_type: str | None
@@ -90,8 +94,11 @@ def _line(number: int, cells: dict[str, Any], folder: Path, report: Report) -> L
         sound = False
         report(number, reason)
 
-    ids: list[Any] = []
-    for name in ("business_id", "chat_id"):
+    ids: dict[str, Any] = dict.fromkeys(("chat_id", "order_id"))
+    given_ids = [name for name in ids if cells.get(name) is not None]
+    if len(given_ids) != 1:
+        wrong("chat_id and order_id are both there; one of them says where to" if given_ids else _NO_CHAT)
+    for name in ("business_id", *given_ids):
         value = cells.get(name)
         # As text too: in JSON, numbers beyond 2^53 suffer in other languages' hands.
         given = stripped(value) if isinstance(value, str) else value
@@ -103,7 +110,7 @@ def _line(number: int, cells: dict[str, Any], folder: Path, report: Report) -> L
             wrong(f"{name} is {value!r:.60}, a number as spreadsheets format and round it: {advice}")
         elif isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= LARGEST_ID:
             wrong(f"{name} is {value!r:.60}, and no whole number from 1 to {LARGEST_ID}")
-        ids.append(given)
+        ids[name] = given
     for name in ("file", *COLUMNS.optional):
         value = cells.get(name)
         if value is None or value == "":
@@ -120,10 +127,10 @@ def _line(number: int, cells: dict[str, Any], folder: Path, report: Report) -> L
             wrong(f"content_type is {value!r:.60}, and not like application/pdf")
     if not sound:
         return None
-    business_id, chat_id = ids
+    chat = ids["chat_id"] or f"order {ids['order_id']}"
     file, key = _spelled(cells["file"], folder), cells.get("key")
-    default = f"{business_id}/{chat_id}/{file}"
+    default = f"{ids['business_id']}/{chat}/{file}"
     return Line(
-        number, key or default, bool(key) and key != default, business_id, chat_id, file, cells.get("name") or None,
-        cells.get("content_type") or None,
+        number, key or default, bool(key) and key != default, **ids, file=file, name=cells.get("name") or None,
+        content_type=cells.get("content_type") or None,
     )  # fmt: skip

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import errno
 import json
+from typing import NamedTuple
 
 from .. import _errors as errors
 from .._send import SentFile
 from ._journal import NOT_SENT, SENT, UNKNOWN, Change, Item
 
-Outcome = SentFile | Exception
+
+class Opened(NamedTuple):
+    """The chat of an order, which may be sent to now."""
+
+    chat_id: int
+
+
+Outcome = SentFile | Opened | Exception
 
 # Too many open files, no memory, a disk or share that has gone: the next file would fare no better.
 _OF_THE_MACHINE = {
@@ -49,28 +57,29 @@ def is_foreign(outcome: object) -> bool:
 
 def is_doubtful(outcome: object) -> bool:
     """Whether it may be the key or the way to Market that was refused, and not the item."""
-    if isinstance(outcome, errors.AuthenticationError | errors.AccessDeniedError):
+    if isinstance(outcome, errors.AuthenticationError | errors.AccessDeniedError | errors.ChatNotOpenedError):
         return True
     return isinstance(outcome, errors.NotSentError) and is_foreign(outcome)
 
 
 def shows_access(outcome: object) -> bool:
     """Whether Market took the key for this business."""
-    if isinstance(outcome, SentFile):
+    if isinstance(outcome, SentFile | Opened):
         return True
     return (
         isinstance(outcome, errors.ApiError) and isinstance(outcome, errors.NotSentError) and not is_doubtful(outcome)
     )
 
 
-def change_of(item: Item, outcome: Outcome) -> Change:
+def change_of(item: Item, outcome: SentFile | Exception) -> Change:
     """Return what is written of an item that has ended. The outcome is over all attempts, in whichever run."""
     facts: dict[str, object] = {"error": None, "reason": None, "status_code": None, "error_code": None}
     facts |= {"trace_id": None, "attempts": 0, "unknown_attempts": item.unknown_attempts, "retryable": False}
+    facts |= {"confirmed_by": None, "message_id": None}
     if isinstance(outcome, SentFile):
         unknown_attempts = item.unknown_attempts + outcome.unknown_attempts
         known = {"trace_id": outcome.trace_id, "attempts": outcome.attempts, "unknown_attempts": unknown_attempts}
-        return Change(item.id, SENT, facts | known)
+        return Change(item.id, SENT, facts | known | {"confirmed_by": outcome.confirmed_by})
     facts |= {"error": type(outcome).__name__, "reason": str(outcome)}
     facts["retryable"] = isinstance(outcome, FileChangedError)  # the next run checks it again
     if isinstance(outcome, errors.ChatError):

@@ -9,7 +9,7 @@ from .. import _errors as errors
 from .._quota import Quotas
 from .._send import SentFile
 from .._steps import SEND_FILE, pause_after
-from ._outcome import is_doubtful
+from ._outcome import Opened, is_doubtful
 
 LONGEST_PAUSE = 60.0
 """Seconds at most that are waited without a known end of the window."""
@@ -26,32 +26,43 @@ TRIES = 8
 
 
 class Pace:
-    """The pace of one business.
+    """The pace of one operation of a business; `beside` is that of another, which has the same slots.
 
     The quota is told by responses. So the first request of a window goes alone, and from then on those in flight count
     as used, as do those whose response was lost: nothing is started that the quota may not cover.
     """
 
-    def __init__(self, business_id: int, quotas: Quotas, slots: int) -> None:
+    def __init__(
+        self, business_id: int, quotas: Quotas, slots: int, operation: str = SEND_FILE, beside: Pace | None = None
+    ) -> None:
         self.business_id = business_id
+        self.key = (operation, business_id)
+        self._beside = beside
+        if beside is not None:
+            beside._beside = self
         self.in_flight = 0
         self.given_up = ""
         """Why nothing more is sent for this business."""
         self._quotas = quotas
         self._slots = slots
-        self._fewer: list[float] = []
+        self._fewer: list[float] = beside._fewer if beside is not None else []
         self._resume = 0.0
         self._told = True
         self._lost = self._accounted = 0
         self._refused = self._unknown = self._limited = 0
 
+    @property
+    def busy(self) -> int:
+        """How many slots are taken."""
+        return self.in_flight + (self._beside.in_flight if self._beside is not None else 0)
+
     def wait(self, now: float) -> float:
         """Return the seconds until one more may start: 0 now, infinite when only a response can tell."""
-        left, seconds = self._quotas.left((SEND_FILE, self.business_id), now)
+        left, seconds = self._quotas.left(self.key, now)
         if now < self._resume:
             return max(self._resume - now, seconds if left == 0 else 0.0)
-        self._fewer = [until for until in self._fewer if now < until]
-        if self.in_flight >= max(1, self._slots - len(self._fewer)):
+        self._fewer[:] = [until for until in self._fewer if now < until]
+        if self.busy >= max(1, self._slots - len(self._fewer)):
             return math.inf
         if left == 0:
             return seconds
@@ -68,12 +79,14 @@ class Pace:
     def ended(self, mark: int, outcome: object, now: float) -> None:
         """Note what a send ended with; what is neither sent nor an error of the client never went out."""
         self.in_flight -= 1
-        if not isinstance(outcome, SentFile | errors.ChatError) or isinstance(outcome, errors.ConnectionFailedError):
+        if not isinstance(outcome, SentFile | Opened | errors.ChatError) or isinstance(
+            outcome, errors.ConnectionFailedError
+        ):
             return
-        if isinstance(outcome, SentFile | errors.ApiError):
+        if isinstance(outcome, SentFile | Opened | errors.ApiError):
             # What it tells of the quota includes all that was lost before it began.
             self._accounted = max(self._accounted, mark)
-            left, _ = self._quotas.left((SEND_FILE, self.business_id), now)
+            left, _ = self._quotas.left(self.key, now)
             self._told = left is not None
         elif isinstance(outcome, errors.DeliveryUnknownError):
             self._lost += 1

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from ._journal import _marks
+from ._journal import TARGET, _marks
 from ._lookup import find
 from ._manifest import ManifestError, ManifestFault, read_lines
 
@@ -35,18 +35,39 @@ def plan(db: sqlite3.Connection, manifest: Path, limit: int, states: Sequence[st
     content = _read(manifest)
     folder = Path(os.path.abspath(manifest)).parent
     db.execute("CREATE TEMP TABLE look (path TEXT PRIMARY KEY, size, mtime_ns, sha256, fault)")
-    db.execute("CREATE TEMP TABLE line (line INTEGER PRIMARY KEY, key, keyed, business_id, chat_id, file, name, type)")
+    db.execute(
+        """
+        CREATE TEMP TABLE line (
+            line INTEGER PRIMARY KEY, key, keyed, business_id, chat_id, order_id, file, name, type)"""
+    )
     faults: list[ManifestFault] = []
     lines = read_lines(content, folder, lambda line, reason: faults.append(ManifestFault(line, reason)))
-    db.executemany("INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?, ?)", lines)
+    db.executemany("INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", lines)
     db.execute("CREATE INDEX line_key ON line (key)")
+    # What was not sent goes to the chat that its order has now, if that is known. What was planned before it was known
+    # is planned again: the journal may have the same content for that chat.
+    db.execute(
+        """
+        DELETE FROM item WHERE chat_id IS NULL AND state = 'pending'
+            AND (business_id, order_id) IN (SELECT business_id, order_id FROM chat)"""
+    )
+    db.execute(
+        """
+        UPDATE item SET chat_id = (SELECT chat.chat_id FROM chat
+            WHERE chat.business_id = item.business_id AND chat.order_id = item.order_id)
+        WHERE order_id IS NOT NULL AND state IN ('pending', 'not sent') AND NOT unknown_attempts"""
+    )
     # What each line is to the journal, if it knows it; and whether its file is to be looked at.
     db.execute(
         f"""
         CREATE TEMP TABLE known AS
-        SELECT line.*, item.id, state, sha256 AS content,
+        SELECT line.line, line.key, line.keyed, line.business_id, coalesce(line.chat_id, chat.chat_id) AS chat_id,
+            line.order_id, line.file, line.name, line.type,
+            coalesce(line.chat_id, item.chat_id, chat.chat_id, 'order ' || line.order_id) AS target,
+            item.id, state, sha256 AS content,
             state IS NULL OR state IN ({_marks(states)}) OR line.file <> item.file AS open
-        FROM line LEFT JOIN item USING (key)""",  # noqa: S608
+        FROM line LEFT JOIN item USING (key)
+        LEFT JOIN chat ON chat.business_id = line.business_id AND chat.order_id = line.order_id""",  # noqa: S608
         states,
     )
     db.execute("CREATE UNIQUE INDEX known_line ON known (line)")
@@ -67,8 +88,8 @@ def plan(db: sqlite3.Connection, manifest: Path, limit: int, states: Sequence[st
     db.execute("UPDATE item SET line = NULL")
     db.execute(
         """
-        INSERT INTO item (key, keyed, line, business_id, chat_id, file, name, content_type, sha256)
-        SELECT key, keyed, line, business_id, chat_id, file, name, type, content FROM ranked
+        INSERT INTO item (key, keyed, line, business_id, chat_id, order_id, file, name, content_type, sha256)
+        SELECT key, keyed, line, business_id, chat_id, order_id, file, name, type, content FROM ranked
         WHERE first IS NULL ORDER BY line
         ON CONFLICT (key) DO UPDATE SET line = excluded.line, file = excluded.file"""
     )
@@ -97,8 +118,8 @@ def _contradictions(db: sqlite3.Connection) -> list[ManifestFault]:
         JOIN (SELECT key, min(line) AS least FROM line GROUP BY key HAVING count(*) > 1 AND max(keyed)) AS doubled
             ON doubled.key = other.key
         JOIN line AS first ON first.line = doubled.least
-        WHERE (first.business_id, first.chat_id, first.file, first.name, first.type)
-            IS NOT (other.business_id, other.chat_id, other.file, other.name, other.type)"""
+        WHERE (first.business_id, first.chat_id, first.order_id, first.file, first.name, first.type)
+            IS NOT (other.business_id, other.chat_id, other.order_id, other.file, other.name, other.type)"""
     )
     faults = [
         ManifestFault(line, f"the key {key!r:.100} stands for something else in line {first}")
@@ -107,7 +128,8 @@ def _contradictions(db: sqlite3.Connection) -> list[ManifestFault]:
     other = db.execute(
         """
         SELECT known.line, known.key, item.state FROM known JOIN item USING (id) LEFT JOIN look ON path = known.file
-        WHERE (known.business_id, known.chat_id) IS NOT (item.business_id, item.chat_id)
+        WHERE (known.business_id, known.order_id) IS NOT (item.business_id, item.order_id)
+            OR (known.order_id IS NULL AND known.chat_id IS NOT item.chat_id)
             OR (known.file <> item.file AND look.sha256 IS NOT item.sha256)
             OR (known.name IS NOT item.name AND sent_name(known.file, known.name, known.type)
                 IS NOT sent_name(item.file, item.name, item.content_type))
@@ -181,31 +203,32 @@ def _recognise(db: sqlite3.Connection, states: Sequence[str]) -> list[int]:
     """
     if not db.execute("SELECT 1 FROM known WHERE id IS NULL LIMIT 1").fetchone():
         return []
-    db.execute("CREATE INDEX known_content ON known (business_id, chat_id, content)")
+    db.execute("CREATE INDEX known_content ON known (business_id, target, content)")
+    db.execute(f"CREATE TEMP VIEW mine AS SELECT *, {TARGET} AS target FROM item")  # noqa: S608
     best = "ORDER BY state = 'sent' DESC, state = 'unknown' DESC, state = 'not sent' DESC, id"
     db.execute(
         """
         CREATE TEMP TABLE fresh AS
-        SELECT *, row_number() OVER (PARTITION BY business_id, chat_id, content ORDER BY line) AS place
-        FROM (SELECT min(line) AS line, key, business_id, chat_id, content FROM known
+        SELECT *, row_number() OVER (PARTITION BY business_id, target, content ORDER BY line) AS place
+        FROM (SELECT min(line) AS line, key, business_id, target, content FROM known
             WHERE id IS NULL GROUP BY key HAVING sum(keyed))"""
     )
-    db.execute("CREATE INDEX fresh_content ON fresh (business_id, chat_id, content, place)")
+    db.execute("CREATE INDEX fresh_content ON fresh (business_id, target, content, place)")
     db.execute(
         f"""
         CREATE TEMP TABLE met AS
         SELECT fresh.line, fresh.key, mine.id FROM (
-            SELECT *, row_number() OVER (PARTITION BY business_id, chat_id, sha256 {best}) AS place
-            FROM item WHERE NOT keyed) AS mine
-        CROSS JOIN fresh ON fresh.business_id = mine.business_id AND fresh.chat_id = mine.chat_id
+            SELECT *, row_number() OVER (PARTITION BY business_id, target, sha256 {best}) AS place
+            FROM mine WHERE NOT keyed) AS mine
+        CROSS JOIN fresh ON fresh.business_id = mine.business_id AND fresh.target = mine.target
             AND fresh.content = mine.sha256 AND fresh.place = mine.place
         UNION ALL
         SELECT * FROM (
             SELECT fresh.line, fresh.key, (
-                SELECT id FROM item WHERE item.business_id = fresh.business_id AND item.chat_id = fresh.chat_id
+                SELECT id FROM item WHERE item.business_id = fresh.business_id AND {TARGET} = fresh.target
                     AND item.sha256 = fresh.content {best} LIMIT 1) AS id
-            FROM (SELECT min(line) AS line, key, business_id, chat_id, content FROM known
-                GROUP BY business_id, chat_id, content HAVING count(id) = 0 AND NOT sum(keyed)) AS fresh)
+            FROM (SELECT min(line) AS line, key, business_id, target, content FROM known
+                GROUP BY business_id, target, content HAVING count(id) = 0 AND NOT sum(keyed)) AS fresh)
         WHERE id IS NOT NULL"""  # noqa: S608
     )
     db.execute("CREATE INDEX met_id ON met (id)")
@@ -221,8 +244,9 @@ def _recognise(db: sqlite3.Connection, states: Sequence[str]) -> list[int]:
     )
     db.execute(
         """
-        UPDATE item SET (key, keyed, name, content_type) = (
-            SELECT known.key, known.keyed, name, type FROM met JOIN known USING (line) WHERE met.id = item.id)
+        UPDATE item SET (key, keyed, name, content_type, order_id, chat_id) = (
+            SELECT known.key, known.keyed, name, type, known.order_id, coalesce(item.chat_id, known.chat_id)
+            FROM met JOIN known USING (line) WHERE met.id = item.id)
         WHERE NOT keyed AND id IN (SELECT id FROM met)"""
     )
     db.execute(
@@ -251,7 +275,7 @@ def _find_duplicates(db: sqlite3.Connection) -> None:
                 row_number() OVER same_content AS place, first_value(line) OVER same_content AS first_of_content
             FROM (SELECT *, max(keyed) OVER (PARTITION BY key) AS own_key FROM known)
             WINDOW same_key AS (PARTITION BY key ORDER BY line),
-                same_content AS (PARTITION BY business_id, chat_id, content
+                same_content AS (PARTITION BY business_id, target, content
                     ORDER BY own_key DESC, state IS 'sent' DESC, state IS NOT NULL DESC, line))"""
     )
 

@@ -6,7 +6,7 @@ import math
 
 from .. import _errors as errors
 from .._send import SentFile
-from ._outcome import is_foreign, is_of_the_run
+from ._outcome import Opened, is_foreign, is_of_the_run
 
 UNREACHED = 6
 """So many rounds in a row without a connection, and the run ends."""
@@ -46,7 +46,7 @@ class Reach:
     def ended(self, mark: int, outcome: object, now: float) -> bool:
         """Note what a send ended with; return whether that matters to those that wait."""
         waited, self._in_flight = not self._responded, self._in_flight - 1
-        if isinstance(outcome, SentFile | errors.ChatError):
+        if isinstance(outcome, SentFile | Opened | errors.ChatError):
             self.trouble = str(outcome) if isinstance(outcome, errors.ConnectionFailedError) else None
         if isinstance(outcome, errors.ConnectionFailedError):
             if mark == self._unreached:  # those in flight together count once
@@ -56,7 +56,7 @@ class Reach:
                 self.over = str(outcome)
         elif is_of_the_run(outcome):
             self.over = str(outcome)
-        elif isinstance(outcome, SentFile | errors.ChatError):
+        elif isinstance(outcome, SentFile | Opened | errors.ChatError):
             self._unreached, self._resume = 0, 0.0
             unknown = isinstance(outcome, errors.DeliveryUnknownError)
             self._unknown = self._unknown + 1 if unknown else 0
@@ -64,7 +64,7 @@ class Reach:
                 self._foreign += 1
                 if self._foreign >= FOREIGN or not self._responded:
                     self.over = f"the response was not Market's. {outcome}"
-            elif isinstance(outcome, SentFile | errors.ApiError):
+            elif isinstance(outcome, SentFile | Opened | errors.ApiError):
                 self._foreign, self._responded = 0, True
             if self._unknown >= UNKNOWN and not self.over:
                 self.over = f"{UNKNOWN} sends in a row ended unknown. {outcome}"

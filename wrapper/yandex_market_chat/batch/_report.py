@@ -17,7 +17,8 @@ from ._manifest import BatchError
 
 _HEADER = (
     "line", "key", "business_id", "chat_id", "file", "name", "content_type", "outcome", "retryable", "error",
-    "error_code", "status_code", "trace_id", "attempts", "unknown_attempts", "reason", "at",
+    "error_code", "status_code", "trace_id", "attempts", "unknown_attempts", "reason", "at", "order_id",
+    "opened_chat_id", "confirmed_by", "message_id", "since",
 )  # fmt: skip
 
 

@@ -69,6 +69,8 @@ class BatchResult:
     """Items of the manifest, without duplicates."""
     sent: int
     """Items that Market has confirmed, in earlier runs too."""
+    confirmed: int
+    """How many of these by the chat's history: their response was lost, and the chat holds the file."""
     not_sent: int
     """Items that the buyer did not receive; `retry_not_sent=True` sends them again."""
     needs_fix: int
