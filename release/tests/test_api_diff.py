@@ -14,6 +14,7 @@ from release.versions import TOP, Impact
 _, _, ADDITION, BREAKING = Impact
 
 CURRENT = interface()
+CHAT_ID = "        chat_id: int | None = None,"
 
 
 def changed(tmp_path: Path, module: str, old: str, new: str) -> list[tuple[Impact, str]]:
@@ -30,20 +31,20 @@ def changed(tmp_path: Path, module: str, old: str, new: str) -> list[tuple[Impac
 #: module, what is changed, into what, what it means, the start of what is said first (after the package's name).
 CHANGES = {
     "a parameter is renamed": (
-        "_client.py", "        chat_id: int,", "        chat: int,",
-        BREAKING, "gone: ", ".ChatClient.send_file(chat_id) (keyword-only: int, required)",
+        "_client.py", CHAT_ID, "        chat: int | None = None,",
+        BREAKING, "gone: ", ".ChatClient.send_file(chat_id) (keyword-only: int | None = None)",
     ),
     "an int becomes a str": (
-        "_client.py", "        chat_id: int,", "        chat_id: str,",
+        "_client.py", CHAT_ID, "        chat_id: str | None = None,",
         BREAKING, "changed: ",
-        ".ChatClient.send_file(chat_id) from (keyword-only: int, required) to (keyword-only: str, required)",
+        ".ChatClient.send_file(chat_id) from (keyword-only: int | None = None) to (keyword-only: str | None = None)",
     ),
     "a parameter that must be given": (
-        "_client.py", "        chat_id: int,", "        chat_id: int,\n        more: int,",
+        "_client.py", CHAT_ID, f"{CHAT_ID}\n        more: int,",
         BREAKING, "new: ", ".ChatClient.send_file(more) (keyword-only: int, required)",
     ),
     "a parameter that may be given": (
-        "_client.py", "        chat_id: int,", "        chat_id: int,\n        more: int = 1,",
+        "_client.py", CHAT_ID, f"{CHAT_ID}\n        more: int = 1,",
         ADDITION, "new: ", ".ChatClient.send_file(more) (keyword-only: int = 1)",
     ),
     "another place": (
@@ -101,7 +102,7 @@ def test_a_change_means_what_it_means(tmp_path: Path, name: str) -> None:
     ("module", "old", "new"),
     [
         ("_client.py", '"""Send one file', '"""Send a file'),
-        ("_client.py", "import threading\n", "import threading\nimport os\n"),
+        ("_client.py", "import time\n", "import os\nimport time\n"),
         ("_version.py", '__version__ = "', '__version__ = "9'),
     ],
 )
