@@ -525,3 +525,11 @@ def test_no_redirect_leads_elsewhere(secure: Callable[..., Chat], tls_server: Mo
                 secure().send(FILE)
         assert elsewhere.connections == 0
     assert len(tls_server.requests) == 4
+
+
+def test_a_context_from_before_truststore_was_injected_is_taken(
+    secure: Callable[..., Chat], trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssl, "SSLContext", type("SSLContext", (ssl.SSLContext,), {}))
+    assert not isinstance(trusting, ssl.SSLContext)
+    assert secure().send(FILE).attempts == 1

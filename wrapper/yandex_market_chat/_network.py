@@ -214,6 +214,10 @@ class AsyncConnection(asyncio.Protocol, httpcore.AsyncNetworkBackend, httpcore.A
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
         """Return the connection with TLS on it."""
+        if not isinstance(ssl_context, ssl.SSLContext):  # truststore put another class in its place
+            stand_in = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # asyncio asks for the class, and uses wrap_bio alone
+            stand_in.wrap_bio = ssl_context.wrap_bio
+            ssl_context = stand_in
         try:
             async with asyncio.timeout(self._attempt.timeout.connect):
                 secured = await asyncio.get_running_loop().start_tls(
