@@ -37,7 +37,7 @@ with suppress(ImportError):
 class AsyncChatClient(BaseClient):
     """Sends files into chats with buyers, on asyncio. Task-safe, cheap to make, usable in several event loops."""
 
-    __module__ = __package__
+    __module__ = "yandex_market_chat"
 
     async def send_file(
         self,

@@ -64,8 +64,8 @@ def send_one(
                 from yandex_market_chat._async_client import AsyncChatClient, BatchDoor
 
                 BatchDoor(AsyncChatClient(**arguments)).load_certificates()  # a send would need them
-                facts = {**target, **chat.check_file(content, name=name, content_type=content_type)._asdict()}
-                return _would_send(facts | {"base_url": server_address(base_url)}, as_json)
+                checked = chat.check_file(content, name=name, content_type=content_type)
+                return _would_send({**target, **checked._asdict(), "base_url": server_address(base_url)}, as_json)
             with _bar(shown=sys.stderr.isatty() and not verbose) as progress:
                 witness.since = datetime.now(UTC)
                 sent = chat.send_file(
@@ -87,9 +87,9 @@ def send_one(
             status = Status.WRONG_USE
         facts = {**target, **error_facts(error)}
         facts |= {name: value for name, value in target.items() if value is not None}
-        facts["message"] = " ".join(filter(None, (str(error), how_to_confirm(facts, later))))
-        say(facts["message"])
-        return finish(status, as_json, facts)
+        sentence = " ".join(filter(None, (str(error), how_to_confirm(facts, later))))
+        say(sentence)
+        return finish(status, as_json, facts | {"message": sentence})
     except OSError as error:  # of the file, or of standard input
         sentence = f"{file!r} cannot be read: {error.strerror or error}. Nothing was sent."
         say(sentence)
