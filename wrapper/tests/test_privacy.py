@@ -58,6 +58,7 @@ def _everything_is_watched(
 ) -> Iterator[None]:
     """Around every test here: all logs at DEBUG, warnings and what is printed."""
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="yandex_market_chat")  # the command sets its level, and leaves it
     yield
     records = [record for record in caplog.get_records("call") if not record.name.startswith("yandex_market_chat.test")]
     assert any(record.name == "yandex_market_chat" for record in records)
