@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from io import BytesIO
+from itertools import count
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -16,7 +19,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from yandex_market_chat import AsyncChatClient, ChatClient, ChatError, RetryPolicy
+from yandex_market_chat import AsyncChatClient, ChatClient, ChatError, RetryPolicy, ServerError, _delivery
 from yandex_market_chat.testing import Answer, Fault, MockServer
 
 from .conftest import Chat
@@ -299,3 +302,39 @@ def test_opentelemetry_sees_an_attempt_that_reaches_nobody(
     with pytest.raises(ChatError):
         connect(base_url="http://127.0.0.1:9", retry=RetryPolicy(attempts=2)).send(CONTENT)
     assert [span.status.is_ok for span in spans()] == [False, False]
+
+
+def test_an_interrupt_between_any_two_lines_of_the_decision_is_told(
+    server: MockServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once Market has the file, no line may say "not sent", wherever Ctrl-C falls."""
+    code, lines = _delivery.deliver.__code__, count(1)
+    caplog.set_level(logging.INFO, logger="yandex_market_chat")
+    with ChatClient(api_key=server.api_key, base_url=server.base_url, confirm_unknown=0) as chat:
+        for at in lines:
+            passed = count(1)
+
+            def trace(frame: FrameType, event: str, _: object, passed: count[int] = passed, at: int = at) -> Any:
+                if event == "line" and next(passed) == at:
+                    raise KeyboardInterrupt
+                return trace if frame.f_code is code else None
+
+            caplog.clear()
+            if not server.script_left:  # it is, if the interrupt before came too early for a request
+                server.script(Answer(500, taken=True))
+            before, tracing = len(server.received), sys.gettrace()
+            sys.settrace(trace)
+            try:
+                chat.send_file(b"x", business_id=1, chat_id=2)
+            except KeyboardInterrupt:
+                interrupted = True
+            except ServerError:
+                interrupted = False
+            finally:
+                sys.settrace(tracing)
+            arrived = len(server.received) > before
+            if not interrupted:
+                break
+            (told,) = [record for record in caplog.records if record.name == "yandex_market_chat"]
+            assert getattr(told, "delivery", None) == ("unknown" if arrived else "not sent"), f"line event {at}"
+    assert at > 20

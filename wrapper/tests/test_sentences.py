@@ -71,7 +71,7 @@ def test_a_failure_tells_its_class_and_the_first_text_of_its_chain(
         words = f"No complete response came within the time of one read or write ({text})."
         assert str(failure.error) == f"{words} {UNKNOWN}"
     else:
-        assert str(failure.error) == f"The connection broke after the request had been begun ({text}). {UNKNOWN}"
+        assert str(failure.error) == f"The connection broke after the request had started ({text}). {UNKNOWN}"
     assert failure.final is False
 
 

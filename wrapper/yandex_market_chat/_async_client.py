@@ -14,7 +14,7 @@ import httpx
 
 from ._base_client import BaseClient, Progress
 from ._claims import Claims, Kind
-from ._delivery import PRECISION, RESTART, _read_history, confirm, deliver
+from ._delivery import PRECISION, RESTART, confirm, deliver, read_history
 from ._errors import ChatError, DeliveryUnknownError
 from ._file import CheckedFile, File, FileLike, checked_file, read_stream
 from ._network import PATIENCE, AsyncConnection, AsyncTransport
@@ -211,7 +211,7 @@ class BatchDoor:
             send.name, send.size, send.began = kind.name, kind.size, send.started - ago
             until = min(send.deadline, send.started + self.confirm_unknown)
             margin = RESTART if restarted else PRECISION
-            return await self._chat._run(send, _read_history(send, self._chat._rules, until, send.started, margin))
+            return await self._chat._run(send, read_history(send, self._chat._rules, until, send.started, margin))
 
 
 async def _in_time(send: Send, work: Awaitable[T], doing: str) -> T:

@@ -207,8 +207,8 @@ class Attempt:
             )
         else:
             if "certificate required" in said.lower().replace("_", " "):
-                text += "; the server asks for a client certificate: pass verify=, an ssl.SSLContext that has one"
-            lost = ConnectionLostError._because(f"The connection broke after the request had been begun ({text}).")
+                text += "; the server asks for a client certificate"
+            lost = ConnectionLostError._because(f"The connection broke after the request had started ({text}).")
         # Without a record of ours nobody knows what a repeat would do, not even by choice.
         return Failure(lost, final=not self.connect_asked)
 

@@ -78,7 +78,7 @@ def confirm(send: Send, error: errors.DeliveryUnknownError, rules: Rules, deadli
     assert error.since is not None  # noqa: S101  checked by who calls this
     age = rules.utcnow() - error.since  # both by the clock of this machine
     send.began, send.owner = rules.clock() - age.total_seconds(), error._owner or str(error.since)
-    found = yield from _read_history(send, rules, deadline, rules.clock(), RESTART)
+    found = yield from read_history(send, rules, deadline, rules.clock(), RESTART)
     if isinstance(found, errors.ChatError):
         found.args = (str(found).replace(found._fate, "The history was not read."),)  # of the file it says nothing
         error.later = found
@@ -102,7 +102,7 @@ def _settle(send: Send, unknown: errors.DeliveryUnknownError, rules: Rules, dead
         if due >= until:
             due = now + (until - now) / 2  # with little time left, a reading that is early beats none
         looked = True
-        found = yield from _read_history(send, rules, until, due, PRECISION)
+        found = yield from read_history(send, rules, until, due, PRECISION)
         if isinstance(found, errors.ChatError):
             # Others, a refusal and what is no history, would be the same again.
             send.unreadable = isinstance(found, errors.ApiError) and not isinstance(
@@ -115,7 +115,7 @@ def _settle(send: Send, unknown: errors.DeliveryUnknownError, rules: Rules, dead
     return None
 
 
-def _read_history(
+def read_history(
     send: Send, rules: Rules, deadline: float, resume: float, margin: timedelta
 ) -> Steps[int | errors.ChatError | None]:
     """Read the history whole; return the message that holds the file, None if none does, or why it was not read."""

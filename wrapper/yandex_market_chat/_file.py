@@ -87,7 +87,7 @@ def look_at(file: object, limit: int) -> File:
         return File(_within(_size_of_memory(content), limit), partial(_copy, content), in_memory=True)
     if isinstance(file, str | os.PathLike):
         path = os.fsdecode(file)
-        return File(_within(_size_of_path(path), limit), partial(_read_path, path))
+        return File(_within(_size_of_path(path), limit), partial(read_path, path))
     if isinstance(file, BinaryReader) and not iscoroutinefunction(file.read):
         _check_reader(file)
         return File(None, partial(_read_all, file), in_memory=isinstance(file, BytesIO))
@@ -153,7 +153,7 @@ def _check_regular(mode: int, path: str) -> None:
         _refuse_file(f"{path!r:.300} is {kind}.")
 
 
-def _read_path(path: str, limit: int) -> bytes:
+def read_path(path: str, limit: int) -> bytes:
     # What was a regular file a moment ago may be a pipe by now: opening it must not wait for a writer.
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))

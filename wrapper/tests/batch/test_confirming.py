@@ -161,6 +161,21 @@ def test_what_an_earlier_run_has_sent_accounts_for_its_message(mailing: Mailing)
     assert mailing.run().confirmed == 1
 
 
+def test_nobody_reads_before_it_is_known_what_earlier_runs_sent(mailing: Mailing) -> None:
+    """The first reader of a chat asks the journal, which has much to tell; the others wait for that."""
+    mailing.server.script_for(1, Fault(), *[Answer(500)] * 3)
+    mailing.write(*keyed(4), header="business_id,chat_id,file,key")
+    assert mailing.run(confirm=False).sent == 1
+    mailing.sql(
+        "WITH RECURSIVE old (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM old WHERE n < 30000)"
+        " INSERT INTO item (key, keyed, business_id, chat_id, file, sha256, state, sent_name, sent_size, changed_at)"
+        " SELECT 'old ' || n, 1, 1, 1, file, sha256, state, sent_name, sent_size, '2026-01-01T00:00:00+00:00'"
+        " FROM item, old WHERE state = 'sent'"
+    )
+    result = mailing.run()
+    assert (result.confirmed, result.unknown) == (0, 3)
+
+
 @pytest.mark.parametrize("kind", ["older", "renamed", "other size", "by the customer"])
 def test_others_confirm_nothing(mailing: Mailing, kind: str) -> None:
     at = mailing.server.clock.now() - timedelta(seconds=60)

@@ -40,6 +40,7 @@ class Histories:
         self._last = 0.0
         self._doubts: dict[int, _Doubt] = {}
         self._known: set[Kind] = set()
+        self._learning = asyncio.Lock()
         self._unreadable: set[int] = set()
         self._on_found: Callable[[int], object] = lambda business: None
 
@@ -118,16 +119,17 @@ class Histories:
                 await self._book(doubt, found)
 
     async def _learn(self, kind: Kind) -> None:
-        """Tell the client once which messages earlier runs account for."""
-        if kind in self._known:
-            return
-        self._known.add(kind)
-        for message, at in await self._writer.do(self._writer.journal.accounted, kind, self._began):
-            if message is not None:
-                self._door.claims.took(kind, message)
-            else:
-                ended = time.monotonic() - (datetime.now(UTC) - at).total_seconds()
-                self._door.claims.end(self._door.claims.begin(kind), ended, confirmed=True)
+        """Tell the client once which messages earlier runs account for; nobody reads before it is told."""
+        async with self._learning:
+            if kind in self._known:
+                return
+            for message, at in await self._writer.do(self._writer.journal.accounted, kind, self._began):
+                if message is not None:
+                    self._door.claims.took(kind, message)
+                else:
+                    ended = time.monotonic() - (datetime.now(UTC) - at).total_seconds()
+                    self._door.claims.end(self._door.claims.begin(kind), ended, confirmed=True)
+            self._known.add(kind)
 
     async def _book(self, doubt: _Doubt, message_id: int) -> None:
         facts = dict.fromkeys(("error", "reason", "status_code", "error_code", "trace_id"))

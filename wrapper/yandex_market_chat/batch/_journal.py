@@ -330,7 +330,8 @@ class Journal:
         """Return what of such files earlier runs have sent: the message if the history told it, and when."""
         found = self.db.execute(
             "SELECT message_id, changed_at, sent_name FROM item"  # noqa: S608
-            f" WHERE business_id = ? AND {TARGET} = ? AND sent_size = ? AND state = 'sent'",
+            f" WHERE business_id = ? AND {TARGET} = ? AND sent_size = ? AND state = 'sent'"
+            " ORDER BY changed_at",  # the client forgets the oldest first
             (kind.business_id, kind.chat_id, kind.size),
         )
         told = ((message, datetime.fromisoformat(at)) for message, at, name in found if comparable(name) == kind.name)

@@ -18,7 +18,7 @@ from typing import cast
 from .. import _errors as errors
 from .._async_client import BatchDoor
 from .._claims import Kind
-from .._file import _read_path, name_and_type
+from .._file import name_and_type, read_path
 from .._history import comparable
 from .._send import SentFile, logger
 from .._steps import OPEN_CHAT
@@ -376,7 +376,7 @@ class Run:
 def _read(folder: Path, item: Item) -> bytes:
     """Return the content that was planned."""
     try:
-        content = _read_path(os.fspath(find(folder, item.file)), item.size)
+        content = read_path(os.fspath(find(folder, item.file)), item.size)
     except errors.InvalidFileError:
         content = b""
     if hashlib.sha256(content).hexdigest() != item.sha256:
