@@ -78,6 +78,10 @@ test-page: $(VENV)/dev ## test the mock server's page in headless Chromium (Debi
 test-gateways: $(VENV)/dev ## send through real gateways that fail (Debian: apt-get install nginx haproxy apache2-bin); a minute
 	$(BIN)/pytest -q -n 4 -p no:schemathesis --randomly-seed=$(SEED) wrapper/tests/gateways/in_gateways.py
 
+.PHONY: test-shared
+test-shared: $(VENV)/dev ## test shared limits: processes, kills, a real Redis (Debian: apt-get install redis-server); eight minutes
+	$(BIN)/pytest -q -s -p no:schemathesis --randomly-seed=$(SEED) wrapper/tests/shared/in_processes.py
+
 .PHONY: test-schemathesis
 test-schemathesis: $(VENV)/dev ## run stock schemathesis against the mock server: all checks, 2 000 cases, every link; a minute
 	$(BIN)/python contract_tests/stock_schemathesis.py
@@ -245,7 +249,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 
 
 .PHONY: lock
 lock: $(VENV)/node ## upgrade the pinned versions of all tools
-	$(COMPILE) pyproject.toml --extra cli --group dev --output-file locks/dev.txt
+	$(COMPILE) pyproject.toml --extra cli --extra redis --group dev --output-file locks/dev.txt
 	$(COMPILE) pyproject.toml --group bench --output-file locks/bench.txt
 	$(COMPILE) --group bench-peer --output-file locks/bench-peer.txt
 	$(COMPILE) --group node --output-file locks/node.txt

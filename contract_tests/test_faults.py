@@ -109,7 +109,7 @@ def test_the_generated_client_never_sends_twice(
     stage: Stage, operation: Operation, scenario: str, entrance: str
 ) -> None:
     _counts.part("faults: generated client")
-    act = stage.act(entrance, usual(operation), SCENARIOS[scenario], timeout=0.4)
+    act = stage.act(entrance, usual(operation), SCENARIOS[scenario], timeout=2.0)  # much more than a busy machine needs
     stage.renew()
     assert len(act.requests) == 1
     assert len(act.files) <= 1

@@ -32,7 +32,10 @@ OTHERWISE = (
 LEFT_OUT = f"{WRAPPER_TESTS}/testing/test_installed.py"
 COMMAND = "yandex-market-chat"
 #: Modules that import what only an extra brings, by extra.
-EXTRAS: dict[str, tuple[str, ...]] = {"cli": ("yandex_market_chat_command.",)}
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "cli": ("yandex_market_chat_command.",),
+    "redis": ("yandex_market_chat.shared._redis",),
+}
 # pytest alone loads the plugin, so it is there.
 IMPORTS = """
 import importlib, pkgutil, sys, yandex_market_chat, yandex_market_chat_command, _yandex_market_chat_api
@@ -88,7 +91,8 @@ def declared(folder: Path, wheel: Path) -> None:
         python = environment(folder / f"extra-{extra}", PYTHONS[0], f"{wheel}[{extra}]")
         others = [name for other, names in EXTRAS.items() if other != extra for name in names]
         told = run(python, "-I", "-W", "error", "-c", IMPORTS, *others)
-        run(python.with_name(COMMAND), "--help")
+        if extra == "cli":
+            run(python.with_name(COMMAND), "--help")
         print(f"Python {PYTHONS[0]}, with the extra {extra}: {told.strip()} imported", flush=True)
 
 

@@ -80,6 +80,7 @@ def test_the_agreed_names_are_there() -> None:
         "Quota",
         "RetryPolicy",
         "SentFile",
+        "SharedLimits",
         "Timeout",
     }
     assert set(yandex_market_chat.__all__) == {*tree, *others, *VERSIONS}
@@ -223,12 +224,14 @@ def test_the_mock_server_needs_no_test_tools() -> None:
 
 
 def test_what_is_installed_requires_four_distributions_and_no_more() -> None:
-    required: dict[bool, list[str]] = {False: [], True: []}
+    required: dict[str | None, list[str]] = {None: [], "cli": [], "redis": []}
     for line in importlib.metadata.requires("yandex-market-chat") or []:
-        required["extra == 'cli'" in line].append(re.split(r"[^\w.-]", line)[0])
+        extra = re.search("extra == '(.*)'", line)
+        required[extra and extra[1]].append(re.split(r"[^\w.-]", line)[0])
     assert {extra: sorted(names) for extra, names in required.items()} == {
-        False: ["attrs", "h11", "httpcore", "httpx"],
-        True: ["click", "rich"],
+        None: ["attrs", "h11", "httpcore", "httpx"],
+        "cli": ["click", "rich"],
+        "redis": ["redis"],
     }
 
 

@@ -44,6 +44,7 @@ from ._options import RetryPolicy, Timeout
 from ._quota import Quota
 from ._send import SentFile
 from ._version import __version__
+from .shared import SharedLimits
 
 __all__ = [
     "AccessDeniedError",
@@ -73,6 +74,7 @@ __all__ = [
     "RetryPolicy",
     "SentFile",
     "ServerError",
+    "SharedLimits",
     "Timeout",
     "UnclearResponseError",
     "UnexpectedRefusalError",

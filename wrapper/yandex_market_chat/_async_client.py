@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from functools import partial
 from importlib import import_module
-from typing import Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import httpx
 
@@ -22,7 +22,23 @@ from ._options import Options, Timeout
 from ._quota import Quotas
 from ._send import Send, SentFile
 from ._slots import Slot
-from ._steps import MakeRequest, Outcome, Pause, Step, Steps, TakeSlot, advance, open_chat, out_of_time
+from ._steps import (
+    SEND_FILE,
+    AwaitTurn,
+    MakeRequest,
+    Outcome,
+    Pause,
+    Step,
+    Steps,
+    TakeSlot,
+    advance,
+    known_to_be_spent,
+    open_chat,
+    out_of_time,
+)
+
+if TYPE_CHECKING:
+    from .shared._keeper import Turn
 
 T = TypeVar("T")
 AsyncFileLike = FileLike | AsyncIterable[bytes]
@@ -106,6 +122,8 @@ class AsyncChatClient(BaseClient):
                         self._check_usable()
                         content, file = await _in_time(send, self._content(file), "while the file was read"), None
                         send.size = len(content)
+                elif isinstance(step, AwaitTurn):
+                    await step.turn.wait_async(send.left())
                 elif isinstance(step, Pause):
                     slots.release(send.business_id, slot)
                     await asyncio.sleep(step.seconds)
@@ -180,11 +198,39 @@ class BatchDoor:
         """Load what TLS trusts, which takes a moment; raise an `InvalidRequestError` if that is impossible."""
         self._chat._route.load()
 
+    async def take_turn(self, business_id: int, ends: Callable[[], bool]) -> "Turn | None":
+        """Wait for a turn among all who share limits; None: nobody shares, or it `ends` before.
+
+        Raises:
+            QuotaExceededError: the others know that the quota is spent.
+        """
+        if self._rules.limits is None:
+            return None
+        turn = self._rules.limits.ask(business_id, SEND_FILE)
+        try:
+            while not (turn.ready.done() or ends()):
+                await turn.wait_async(0.25)
+            turn.tell(partial(self._rules.learn, business_id))
+            if not turn.granted and turn.ready.done():
+                raise known_to_be_spent(SEND_FILE, self.quotas.of((SEND_FILE, business_id)))
+        finally:
+            if not turn.granted:
+                turn.end(may_count=False)
+        return turn if turn.granted else None
+
     async def send_file(
-        self, content: bytes, *, business_id: int, chat_id: int, name: str, content_type: str | None
+        self,
+        content: bytes,
+        *,
+        business_id: int,
+        chat_id: int,
+        name: str,
+        content_type: str | None,
+        turn: "Turn | None" = None,
     ) -> SentFile:
         """Send as the client does."""
         with Send(time.monotonic) as send:
+            send.turn = turn
             self._chat._begin(send, business_id, None, chat_id=chat_id)
             file = self._chat._look_at(send, content, name, content_type)
             return await self._chat._run(send, deliver(send, self._rules, send.deadline), file)

@@ -24,6 +24,7 @@ from ._send import Send, log_safely
 from ._slots import Slots
 from ._steps import SEND_FILE, MakeRequest, Rules
 from ._version import __version__
+from .shared import SharedLimits, limits_of
 
 Progress = Callable[[int, int], object]
 Verify = bool | str | os.PathLike[str] | ssl.SSLContext
@@ -45,6 +46,7 @@ class BaseClient:
         confirm_unknown: float = 20.0,
         max_file_size: int = 5 * 1024 * 1024,
         max_parallel: int = 4,
+        shared_limits: str | os.PathLike[str] | SharedLimits | None = None,
         integration: str | None = None,
         verify: Verify = True,
         proxy: str | None = None,
@@ -66,6 +68,9 @@ class BaseClient:
             max_file_size: in bytes. The documentation says "5 MB", and does not say which.
             max_parallel: requests at once per business (Market allows 4, over all clients of the cabinet). Businesses
                 do not wait for each other.
+            shared_limits: one quota and four slots per business for all processes: a path or file:/path (one machine),
+                redis://, rediss:// or unix:// (needs the extra `redis`), or `SharedLimits`. Default: the environment
+                variable YANDEX_MARKET_SHARED_LIMITS, else none.
             integration: "name/version" of the calling software, for the seller's log at Market (X-Market-Integration).
             verify: True (certificates of SSL_CERT_FILE, SSL_CERT_DIR or certifi), a CA file, an `ssl.SSLContext`, or
                 False to trust anyone.
@@ -85,11 +90,12 @@ class BaseClient:
             self._route = Route(base_url, proxy, verify)
             headers = {"Host": self._route.host} | _request_headers(integration)
             self._credentials = Credentials(api_key, oauth_token, self._route.proxy, headers)
+            limits = limits_of(shared_limits, self._route.host)
         except InvalidRequestError as error:
             # A traceback may be shown with the locals of its frames: this one's must not hold a secret.
-            del api_key, oauth_token, base_url, proxy
+            del api_key, oauth_token, base_url, proxy, shared_limits
             raise error.with_traceback(None) from None
-        self._rules = Rules(retry, Quotas(), Claims(), OrderedDict(), confirm_unknown=confirm_unknown)
+        self._rules = Rules(retry, Quotas(), Claims(), OrderedDict(), confirm_unknown=confirm_unknown, limits=limits)
         self._closed = False
         self._slots = Slots(self._options.max_parallel)
         _clients.add(self)

@@ -14,7 +14,7 @@ from ._file import CheckedFile, File, FileLike, checked_file
 from ._options import Timeout
 from ._send import Send, SentFile
 from ._slots import Slot
-from ._steps import MakeRequest, Outcome, Pause, Step, Steps, TakeSlot, advance, open_chat
+from ._steps import AwaitTurn, MakeRequest, Outcome, Pause, Step, Steps, TakeSlot, advance, open_chat
 
 T = TypeVar("T")
 
@@ -164,6 +164,8 @@ class ChatClient(BaseClient):
                         self._check_usable()
                         content, file = file.read(self._options.max_file_size), None
                         send.size = len(content)
+                elif isinstance(step, AwaitTurn):
+                    step.turn.wait(send.left())
                 elif isinstance(step, Pause):
                     slots.release(send.business_id, slot)
                     time.sleep(step.seconds)

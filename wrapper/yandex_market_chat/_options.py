@@ -23,7 +23,8 @@ def _check_seconds(name: str, value: object, instead: str = "") -> None:
         refuse(f"{name} must be a number of seconds{instead}, more than 0 and at most {LONGEST_TIMEOUT}.")
 
 
-def _check_count(name: str, value: object) -> None:
+def check_count(name: str, value: object) -> None:
+    """Refuse what is no whole number from 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         refuse(f"{name} must be a whole number from 1.")
 
@@ -81,7 +82,7 @@ class RetryPolicy:
     resend_unknown: bool = False
 
     def __post_init__(self) -> None:
-        _check_count("RetryPolicy.attempts", self.attempts)
+        check_count("RetryPolicy.attempts", self.attempts)
         if not isinstance(self.resend_unknown, bool):  # "no" is as true as "yes"
             refuse("RetryPolicy.resend_unknown must be True or False.")
 
@@ -103,8 +104,8 @@ class Options:
     def __post_init__(self) -> None:
         if not isinstance(self.retry, RetryPolicy):
             refuse(f"retry must be a RetryPolicy, not {type(self.retry).__name__}.")
-        _check_count("max_file_size", self.max_file_size)
-        _check_count("max_parallel", self.max_parallel)
+        check_count("max_file_size", self.max_file_size)
+        check_count("max_parallel", self.max_parallel)
         if self.confirm_unknown != 0 or isinstance(self.confirm_unknown, bool):
             _check_seconds("confirm_unknown", self.confirm_unknown, " (0: never)")
         named = self.integration

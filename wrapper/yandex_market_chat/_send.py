@@ -8,12 +8,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._attempt import Attempt
 from ._errors import ChatError, DeliveryUnknownError, NotSentError
 from ._options import Timeout
 from ._quota import Quota
+
+if TYPE_CHECKING:
+    from .shared._keeper import Turn
 
 logger = logging.getLogger("yandex_market_chat")
 
@@ -70,6 +73,7 @@ class Send:
     unreadable: bool = False  # the history cannot be read, now and later
     confirmed: bool = False  # Market has said that it is sent
     attempt: Attempt | None = field(default=None, repr=False)  # until what came of it is known
+    turn: Turn | None = field(default=None, repr=False)  # among those who share limits
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +106,7 @@ class Send:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         delivery, requested = self.delivery, self.attempt is not None
+        self.end_turn(may_count=requested)
         self.attempt = None  # what it received is in it, and an error may keep the send
         if isinstance(error, ChatError):
             self._complete(error)
@@ -124,6 +129,12 @@ class Send:
             if delivery == "unknown":
                 text = "delivery unknown: interrupted by %s; check the chat before resending [%s]"
             log_safely(logging.WARNING, text, type(error).__name__, what, extra=extra)
+
+    def end_turn(self, *, may_count: bool) -> None:
+        """Give back the turn, if there is one. `may_count`: Market may have counted the request."""
+        turn, self.turn = self.turn, None
+        if turn is not None:
+            turn.end(may_count=may_count)
 
     def clean(self, error: Exception) -> None:
         """Take the secrets out of a defect."""

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from . import _errors as errors
 from ._answer import Answer, error_of
@@ -20,6 +20,10 @@ from ._claims import Claims
 from ._options import RetryPolicy
 from ._quota import Quota, Quotas, read_quota
 from ._send import Send, log_safely, logger
+
+if TYPE_CHECKING:
+    from .shared import Limits
+    from .shared._keeper import Turn
 
 FIRST_PAUSE = 0.5
 """Seconds at most before the first repeat; doubled for each further one."""
@@ -36,6 +40,12 @@ T = TypeVar("T")
 
 class TakeSlot(NamedTuple):
     """Wait until a request may begin, or the total time has passed."""
+
+
+class AwaitTurn(NamedTuple):
+    """Wait for a turn among all who share limits, or until the total time has passed."""
+
+    turn: "Turn"
 
 
 class Pause(NamedTuple):
@@ -64,7 +74,7 @@ class MakeRequest(NamedTuple):
         return self.operation == SEND_FILE
 
 
-Step = TakeSlot | Pause | MakeRequest
+Step = TakeSlot | AwaitTurn | Pause | MakeRequest
 Outcome = Answer | Failure
 Steps = Generator[Step, Outcome | None, T]
 
@@ -84,11 +94,17 @@ class Rules(NamedTuple):
     """Whether a 420 is repeated, and a spent quota waited for. A batch does both for a business as a whole."""
     confirm_unknown: float = 0.0
     """For how many seconds after an unknown outcome the chat's history is read."""
+    limits: "Limits | None" = None
+    """Those that are shared with others."""
 
     def may_repeat(self, error: errors.ChatError) -> bool:
         """Whether what provably did nothing is tried again without asking."""
         limited = isinstance(error, errors.RateLimitError) and self.waits_for_limits
         return limited or isinstance(error, errors.ConnectionFailedError)
+
+    def learn(self, business_id: int, operation: str, quota: Quota | None, seconds: float) -> None:
+        """Take in what a response, or another process, has told of a quota, and for how many seconds that holds."""
+        self.quotas.learn((operation, business_id), quota, seconds, self.clock())
 
     def resume(self, attempts: int) -> float:
         """Return when the next attempt may begin, on the clock, after the one that ended now."""
@@ -116,17 +132,28 @@ def when_allowed(send: Send, rules: Rules, step: MakeRequest, resume: float) -> 
         spent = rules.quotas.spent_for(key, now)
         pause = max(resume - now, spent)
         if spent and (now + pause >= step.deadline or not rules.waits_for_limits):
-            return _known_to_be_spent(step.operation, rules.quotas.of(key))
+            return known_to_be_spent(step.operation, rules.quotas.of(key))
         if now + max(pause, 0.0) >= step.deadline:
             return out_of_time("before a request could begin")
         if pause > 0:
             log_debug(send, "pause of %.3f s", pause, pause=pause)
             yield Pause(pause)
-        elif has_slot:
+        elif has_slot and (rules.limits is None or (send.turn is not None and send.turn.granted)):
             return None
+        elif has_slot and rules.limits is not None:
+            yield from await_turn(send, rules, rules.limits, step.operation)
         else:
             yield TakeSlot()
         has_slot = pause <= 0
+
+
+def await_turn(send: Send, rules: Rules, limits: "Limits", operation: str) -> Steps[None]:
+    """Wait for a turn, and learn what others know of the quotas: this one may be spent."""
+    send.turn = limits.ask(send.business_id, operation)
+    yield AwaitTurn(send.turn)
+    send.turn.tell(partial(rules.learn, send.business_id))
+    if not send.turn.granted:
+        send.end_turn(may_count=False)
 
 
 def make_request(
@@ -140,7 +167,10 @@ def make_request(
         found = read(outcome) if outcome.status_code == 200 and not outcome.body_truncated else None
         send.confirmed = step.carries_file and found is not None
         quota, seconds = read_quota(outcome.headers, rules.utcnow)
-        rules.quotas.learn((step.operation, send.business_id), quota, seconds, rules.clock())
+        rules.learn(send.business_id, step.operation, quota, seconds)
+        if send.turn is not None:
+            send.turn.answered(quota, seconds)
+            send.turn = None
         log_debug(send, "%s: status %d", what, outcome.status_code, status_code=outcome.status_code)
         if found is not None:
             return found, outcome, quota
@@ -150,6 +180,7 @@ def make_request(
             error.operation = step.operation
         return Failure(error)
     assert isinstance(outcome, Failure)  # noqa: S101  the driver's part of the bargain
+    send.end_turn(may_count=not isinstance(outcome.error, errors.ConnectionFailedError))
     log_debug(send, "%s: %s", what, outcome.error)
     return outcome
 
@@ -205,7 +236,8 @@ def out_of_time(when: str) -> errors.ChatError:
     return errors.WaitTimeoutError._because(f"The total time passed {when}.")
 
 
-def _known_to_be_spent(operation: str, quota: Quota | None) -> errors.ChatError:
+def known_to_be_spent(operation: str, quota: Quota | None) -> errors.ChatError:
+    """Return the error of a request that was not made, since its quota is known to be spent."""
     reason = f"The hourly quota of {operation} is spent, as an earlier response told; Market was not asked."
     return errors.QuotaExceededError._because(reason, status_code=420, quota=quota, operation=operation)
 

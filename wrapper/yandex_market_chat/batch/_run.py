@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from .. import _errors as errors
 from .._async_client import BatchDoor
@@ -32,6 +32,9 @@ from ._reach import Reach
 from ._result import BatchProgress, BusinessProgress
 from ._room import Room
 from ._writer import UnwrittenError, Writer
+
+if TYPE_CHECKING:
+    from ..shared._keeper import Turn
 
 ITEMS = 5_000
 """About so many are fetched at once, for all businesses together."""
@@ -285,8 +288,17 @@ class Run:
             content = await asyncio.to_thread(_read, self._folder, item)
         except (OSError, ValueError, FileChangedError) as error:
             return error
-        if self._ends:
-            return None
+        try:
+            turn = await self._door.take_turn(item.business_id, lambda: self._ends)  # before the row says "sending"
+        except errors.QuotaExceededError as error:
+            return error
+        try:
+            return None if self._ends else await self._send_now(item, content, turn)
+        finally:
+            if turn is not None:
+                turn.end(may_count=False)  # unless it was given back with what it was used for
+
+    async def _send_now(self, item: Item, content: bytes, turn: Turn | None) -> SentFile | Exception | None:
         name = name_and_type(b"", item.name or Path(item.file).name, item.content_type)[0]
         known = {"sent_name": name, "sent_size": len(content)}
         if not item.unknown_attempts:
@@ -300,7 +312,12 @@ class Run:
         chat_id = cast(int, item.chat_id)
         try:
             return await self._door.send_file(
-                content, business_id=item.business_id, chat_id=chat_id, name=name, content_type=item.content_type
+                content,
+                business_id=item.business_id,
+                chat_id=chat_id,
+                name=name,
+                content_type=item.content_type,
+                turn=turn,
             )
         except errors.DeliveryUnknownError as error:
             if self._histories is not None:

@@ -1,0 +1,235 @@
+"""The rule of shared limits alone: whatever happens in whatever order, against a server that counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from yandex_market_chat.shared._rule import ANSWERED, LOST, UNUSED, Ask, End, Reply, Told, Trip, exchange
+
+SLOTS, LENGTH, QUOTA, WINDOW = 4, 30.0, 10, 100.0
+OPERATIONS = ("sendFileToChat", "createChat")
+
+
+@dataclass
+class Flight:
+    """A request that was granted, until its process has told its end."""
+
+    operation: str
+    who: str
+    counted_at: float | None = None
+    left: int = 0
+
+
+@dataclass
+class World:
+    """Some processes that share limits, and the server, whose clock is another."""
+
+    now: float = 1_000_000.0
+    text: str | None = None
+    ahead: float = 0.0
+    """By how much the server's clock is ahead."""
+    flights: dict[str, Flight] = field(default_factory=dict)
+    used: Counter[tuple[str, int]] = field(default_factory=Counter)
+    refused: int = 0
+    asked: int = 0
+
+    def tell(self, trip: Trip) -> Reply:
+        written, reply = exchange(self.text, self.now, trip=trip, slots=SLOTS, length=LENGTH)
+        self.text = self.text if written is None else written
+        return reply
+
+    def ask(self, operation: str, who: str) -> bool:
+        self.asked += 1
+        name = str(self.asked)
+        granted = name in self.tell(Trip(asks=[Ask(name, operation)], who=who)).granted
+        if granted:
+            self.flights[name] = Flight(operation, who)
+        return granted
+
+    def arrive(self, flight: Flight) -> None:
+        """Let the server count it, at any moment of its flight."""
+        if flight.counted_at is None:
+            window = (flight.operation, int((self.now + self.ahead) // WINDOW))
+            self.used[window] += 1
+            self.refused += self.used[window] > QUOTA
+            flight.left, flight.counted_at = max(0, QUOTA - self.used[window]), self.now
+
+    def end(self, name: str, fate: str) -> None:
+        flight = self.flights.pop(name)
+        told = None
+        if fate == ANSWERED:
+            self.arrive(flight)
+            assert flight.counted_at is not None
+            server = flight.counted_at + self.ahead
+            until = (server // WINDOW + 1) * WINDOW
+            told = Told(QUOTA, flight.left, until, until - server)
+        elif fate == LOST:
+            self.arrive(flight)
+        elif flight.counted_at is not None:
+            fate = LOST
+        self.tell(Trip(ends=[End(name, flight.operation, fate, told)], who=flight.who))
+
+    def renew(self) -> None:
+        for name, flight in self.flights.items():
+            self.tell(Trip(renewals=[Ask(name, flight.operation)], who=flight.who))
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["ask", "ask", "ask", "arrive", "answered", "answered", "lost", "unused", "wait", "silence"]),
+        st.integers(0, 10**6),
+    ),
+    max_size=80,
+)
+
+
+@settings(derandomize=True, max_examples=400, deadline=None, database=None)
+@given(EVENTS, st.sampled_from([0.0, 2820.0, -10_800.0]))
+def test_no_slot_and_no_quota_is_overrun(events: list[tuple[str, int]], ahead: float) -> None:
+    world = World(ahead=ahead)
+    for event, number in events:
+        names = sorted(world.flights)
+        name = names[number % len(names)] if names else None
+        if event == "ask":
+            world.ask(OPERATIONS[number % 5 == 0], f"process {number % 3}")
+        elif event == "wait":
+            world.now += number % 30
+            world.renew()
+        elif event == "silence":
+            # A process was killed: what it began goes on at the server, and nobody tells its end.
+            world.now += 31
+            for name in [name for name, flight in world.flights.items() if flight.who == f"process {number % 3}"]:
+                world.arrive(world.flights.pop(name))
+            world.renew()
+        elif name is not None and event == "arrive":
+            world.arrive(world.flights[name])
+        elif name is not None:
+            world.end(name, event)
+        assert len(world.flights) <= SLOTS
+        assert world.refused == 0
+    # Whatever happened, it goes on: when nobody is in flight and the window is over, the next one starts.
+    for name in list(world.flights):
+        world.end(name, ANSWERED)
+    world.now += WINDOW + 1
+    assert world.ask(OPERATIONS[0], "process 0")
+
+
+@settings(derandomize=True, max_examples=200, deadline=None, database=None)
+@given(EVENTS, st.integers(0, 79))
+def test_after_a_restart_a_renewal_registers_anew(events: list[tuple[str, int]], at: int) -> None:
+    world = World()
+    for number, (event, chance) in enumerate(events):
+        if number == at:
+            world.text = None  # the engine was killed and started empty
+            world.renew()
+        names = sorted(world.flights)
+        if event == "ask":
+            world.ask(OPERATIONS[0], "process")
+        elif names and event in (ANSWERED, LOST, UNUSED):
+            world.end(names[chance % len(names)], event)
+        assert len(world.flights) <= SLOTS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "no JSON", "[]", "{}", '{"leases": 1}', '{"leases": {"a": {}}}', "[" * 100_000),
+        '{"leases": {"a": {"operation": "send", "expires": "soon", "length": 1, "mark": 0}}}',
+        '{"leases": {"a": {"operation": [], "expires": 1, "length": 1, "mark": 0}}}',
+        '{"windows": {"send": {"left": "many", "renewed": 50}}}',
+        '{"windows": {"send": {"left": 0, "renewed": null}}}',
+        '{"line": {"b": {"since": 0, "seen": []}}}',
+    ],
+)
+def test_a_state_that_cannot_be_read_is_none(text: str) -> None:
+    _, reply = exchange(text, 0.0, trip=Trip(asks=[Ask("a", "send")]), slots=4, length=30.0)
+    assert reply.granted == {"a"}
+
+
+def test_asking_twice_takes_one_slot() -> None:
+    world = World()
+    for _ in range(3):
+        assert world.tell(Trip(asks=[Ask("a", "send")])).granted == {"a"}
+    world.tell(Trip(ends=[End("a", "send", ANSWERED, Told(10, 9, 2e6, 50.0))]))
+    assert world.tell(Trip(asks=[Ask(str(n), "send") for n in range(9)])).granted == {"0", "1", "2", "3"}
+
+
+def test_the_first_of_a_window_goes_alone() -> None:
+    world = World()
+    assert world.tell(Trip(asks=[Ask("a", "send"), Ask("b", "send"), Ask("c", "chat")])).granted == {"a", "c"}
+    world.tell(Trip(ends=[End("a", "send", ANSWERED, Told(10, 9, 2e6, 50.0))]))
+    assert world.tell(Trip(asks=[Ask("b", "send")])).granted == {"b"}
+    world.now += 51
+    world.tell(Trip(renewals=[Ask("b", "send")]))
+    assert not world.tell(Trip(asks=[Ask("d", "send")])).granted
+
+
+def test_a_spent_quota_is_told_and_renewed() -> None:
+    world = World()
+    world.tell(Trip(asks=[Ask("a", "send")]))
+    world.tell(Trip(ends=[End("a", "send", ANSWERED, Told(10, 0, 2e6, 50.0))]))
+    reply = world.tell(Trip(asks=[Ask("b", "send")]))
+    assert (reply.granted, reply.spent, reply.quotas["send"].seconds) == (frozenset(), {"b"}, 50.0)
+    world.now += 50
+    assert world.tell(Trip(asks=[Ask("b", "send")])).granted == {"b"}
+
+
+def test_a_server_that_tells_no_quota_holds_up_nobody() -> None:
+    world = World()
+    world.tell(Trip(asks=[Ask("a", "send")]))
+    world.tell(Trip(ends=[End("a", "send", ANSWERED)]))
+    assert len(world.tell(Trip(asks=[Ask(str(n), "send") for n in range(9)])).granted) == SLOTS
+
+
+@pytest.mark.parametrize("step", [3600.0 * 3, -3600.0 * 3])
+def test_a_clock_that_was_wrong_blocks_nobody(step: float) -> None:
+    """What a clock that was set back left behind lies too far ahead."""
+    world = World()
+    world.tell(Trip(asks=[Ask("a", "send")]))
+    world.tell(Trip(ends=[End("a", "send", ANSWERED, Told(10, 0, 2e6, 3600.0))]))
+    world.tell(Trip(renewals=[Ask(str(n), "chat") for n in range(4)]))
+    world.now += step
+    assert world.tell(Trip(asks=[Ask("b", "send")])).granted == {"b"}
+
+
+def test_who_has_had_a_slot_goes_to_the_end_of_the_line() -> None:
+    world = World()
+    world.tell(Trip(renewals=[Ask(f"r{n}", "send") for n in range(SLOTS)], who="rich"))
+    world.tell(Trip(ends=[End("r0", "send", ANSWERED)], who="rich"))
+    world.tell(Trip(renewals=[Ask("r0", "send")], who="rich"))
+    assert not world.tell(Trip(asks=[Ask("p", "send")], who="poor")).granted
+    world.now += 0.05
+    reply = world.tell(Trip(ends=[End("r0", "send", ANSWERED)], asks=[Ask("r4", "send")], who="rich"))
+    assert not reply.granted
+    world.now += 0.05
+    assert world.tell(Trip(asks=[Ask("p", "send")], who="poor")).granted == {"p"}
+
+
+def test_who_left_the_line_holds_up_nobody() -> None:
+    world = World()
+    world.tell(
+        Trip(ends=[End("x", "send", ANSWERED)], renewals=[Ask(f"r{n}", "send") for n in range(SLOTS)], who="rich")
+    )
+    assert not world.tell(Trip(asks=[Ask("p", "send")], who="poor")).granted
+    world.now += 0.6
+    trip = Trip(ends=[End("r0", "send", ANSWERED)], asks=[Ask("r4", "send")], who="rich")
+    assert world.tell(trip).granted == {"r4"}
+
+
+def test_polling_in_vain_writes_seldom() -> None:
+    world = World()
+    world.tell(
+        Trip(ends=[End("x", "send", ANSWERED)], renewals=[Ask(f"r{n}", "send") for n in range(SLOTS)], who="rich")
+    )
+    written = []
+    for _ in range(20):
+        before = world.text
+        world.tell(Trip(asks=[Ask("p", "send")], who="poor"))
+        written.append(world.text != before)
+        world.now += 0.03
+    assert sum(written) <= 6

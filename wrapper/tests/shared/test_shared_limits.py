@@ -1,0 +1,387 @@
+"""Shared limits by a file, as clients use them: threads, tasks, processes, and a file that cannot be used."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from yandex_market_chat import (
+    AsyncChatClient,
+    ChatClient,
+    ChatError,
+    InvalidRequestError,
+    QuotaExceededError,
+    SentFile,
+    SharedLimits,
+    WaitTimeoutError,
+)
+from yandex_market_chat.testing import Answer, Fault, MockServer
+
+from ..conftest import Chat
+
+ANOTHER = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from yandex_market_chat import ChatClient
+url, key, limits, count = sys.argv[1:]
+with ChatClient(api_key=key, base_url=url, shared_limits=limits) as chat, ThreadPoolExecutor(4) as threads:
+    list(threads.map(lambda _: chat.send_file(b"x", business_id=1, chat_id=2), range(int(count))))
+"""
+
+
+@pytest.fixture
+def limits(tmp_path: Path) -> Path:
+    return tmp_path / "limits.sqlite"
+
+
+@pytest.fixture
+def busy(server: MockServer) -> MockServer:
+    """A server that holds Market's limits."""
+    server.limits.enabled = True
+    return server
+
+
+def another(server: MockServer, limits: Path, count: int) -> subprocess.Popen[bytes]:
+    arguments = (server.base_url, server.api_key, str(limits), str(count))
+    return subprocess.Popen([sys.executable, "-W", "error", "-c", ANOTHER, *arguments])
+
+
+def in_flight(limits: Path) -> int:
+    db = sqlite3.connect(limits)
+    try:
+        return sum(value.count('"expires"') for (value,) in db.execute("SELECT value FROM state"))
+    finally:
+        db.close()
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+def client(server: MockServer, limits: object, **more: object) -> ChatClient:
+    return ChatClient(api_key=server.api_key, base_url=server.base_url, shared_limits=limits, **more)  # type: ignore[arg-type]
+
+
+def send(chat: ChatClient, **more: object) -> SentFile:
+    return chat.send_file(b"x", business_id=1, chat_id=2, **more)  # type: ignore[arg-type]
+
+
+def test_processes_threads_and_tasks_share_four_slots(busy: MockServer, limits: Path) -> None:
+    others = [another(busy, limits, 40) for _ in range(2)]
+    chat = client(busy, limits)
+
+    async def tasks() -> None:
+        async with AsyncChatClient(api_key=busy.api_key, base_url=busy.base_url, shared_limits=f"file:{limits}") as own:
+            await asyncio.gather(*(own.send_file(b"x", business_id=1, chat_id=2) for _ in range(40)))
+
+    with ThreadPoolExecutor(5) as threads:
+        ends = [threads.submit(send, chat) for _ in range(40)] + [threads.submit(asyncio.run, tasks())]
+        for end in ends:
+            end.result()
+    assert [each.wait(60) for each in others] == [0, 0]
+    assert (len(busy.received), {request.status for request in busy.requests}) == (160, {200})
+    assert oct(limits.stat().st_mode & 0o777) == "0o600"
+    wait_for(lambda: in_flight(limits) == 0)
+    content = limits.read_bytes() + Path(f"{limits}-wal").read_bytes()
+    assert busy.api_key.encode() not in content
+    assert b"file" not in content.replace(b"sendFileToChat", b"")
+
+
+def test_what_another_learned_is_known_and_not_asked_for(busy: MockServer, limits: Path) -> None:
+    busy.limits.spend(1)
+    with pytest.raises(QuotaExceededError):
+        send(client(busy, limits), timeout=5)
+    chat = client(busy, SharedLimits.file(limits))
+    assert chat.quota(1) is None
+    began = time.monotonic()
+    with pytest.raises(QuotaExceededError, match="Market was not asked") as raised:
+        send(chat, timeout=50)
+    assert time.monotonic() - began < 45
+    quota = chat.quota(1)
+    assert quota is not None
+    assert (quota.remaining, quota.resets_at, raised.value.attempts) == (0, busy.limits.resets_at(), 0)
+    assert len(busy.requests) == 1
+
+
+def test_the_slots_are_common_to_all_operations_and_the_quotas_are_not(busy: MockServer, limits: Path) -> None:
+    busy.limits.spend(1)
+    chat = client(busy, limits)
+    with pytest.raises(QuotaExceededError):
+        send(chat, timeout=5)
+    assert chat.open_chat(business_id=1, order_id=7) > 0
+
+
+def test_the_slot_of_a_killed_process_is_free_after_its_lease(server: MockServer, limits: Path) -> None:
+    shared = SharedLimits.file(limits, slots=1, lease=1)
+    holder = another(server, limits, 1)
+    server.script(Fault(cut="silence", at="after-body"))
+    # The default lease of the other is 30 s: what a process holds is its own affair, so it is shortened in the file.
+    wait_for(lambda: len(server.requests) == 1)
+    holder.kill()
+    holder.wait()
+    db = sqlite3.connect(limits)
+    db.execute("""UPDATE state SET value = replace(value, '"length":30.0', '"length":-30.0')""")
+    db.commit()
+    db.close()
+    assert send(client(server, shared), timeout=60).attempts == 1
+
+
+def test_a_send_longer_than_its_lease_keeps_its_slot(server: MockServer, limits: Path) -> None:
+    first, second = (client(server, SharedLimits.file(limits, slots=1, lease=1)) for _ in range(2))
+    server.script(Fault(delay=3.0))
+    with ThreadPoolExecutor(1) as threads:
+        long = threads.submit(send, first)
+        wait_for(lambda: len(server.requests) == 1)
+        with pytest.raises(WaitTimeoutError):
+            send(second, timeout=1.5)
+        assert long.result().attempts == 1
+
+
+def test_a_short_program_leaves_no_slot_behind(server: MockServer, limits: Path) -> None:
+    assert another(server, limits, 3).wait(60) == 0
+    assert in_flight(limits) == 0
+
+
+@pytest.mark.parametrize("how", ["cancelled", "timed out"])
+def test_who_stops_waiting_leaves_the_line(
+    connect: Callable[..., Chat], server: MockServer, limits: Path, how: str
+) -> None:
+    shared = SharedLimits.file(limits, slots=1)
+    server.script(Fault(delay=1.5))
+    holder = client(server, shared)
+    with ThreadPoolExecutor(1) as threads:
+        long = threads.submit(send, holder)
+        wait_for(lambda: len(server.requests) == 1)
+
+        async def waits() -> None:
+            async with AsyncChatClient(api_key=server.api_key, base_url=server.base_url, shared_limits=shared) as chat:
+                task = asyncio.create_task(chat.send_file(b"x", business_id=1, chat_id=2))
+                await asyncio.sleep(0.3)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+
+        if how == "cancelled":
+            asyncio.run(waits())
+        else:
+            with pytest.raises(WaitTimeoutError):
+                connect(shared_limits=shared).send(b"x", timeout=0.3)
+        long.result()
+    wait_for(lambda: in_flight(limits) == 0)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_forked_child_takes_turns_of_its_own(busy: MockServer, limits: Path) -> None:
+    chat = client(busy, limits)
+    send(chat)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            for _ in range(5):
+                send(chat, timeout=30)
+            status = 0
+        finally:
+            os._exit(status)
+    for _ in range(5):
+        send(chat)
+    assert os.waitpid(child, 0)[1] == 0
+    assert (len(busy.received), {request.status for request in busy.requests}) == (11, {200})
+
+
+# A file that cannot be used
+
+
+@pytest.fixture
+def broken(limits: Path, kind: str) -> Iterator[None]:
+    limits.parent.mkdir(exist_ok=True)
+    if kind == "a folder":
+        limits.mkdir()
+    elif kind == "no folder":
+        limits.parent.joinpath("limits.sqlite").symlink_to("/nonexistent/limits")
+    elif kind == "of something else":
+        db = sqlite3.connect(limits)
+        db.execute("CREATE TABLE orders (id)")
+        db.close()
+    yield
+    if kind == "of something else":
+        db = sqlite3.connect(limits)
+        assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("orders",)]
+        db.close()
+
+
+@pytest.mark.parametrize("kind", ["a folder", "no folder", "of something else"])
+@pytest.mark.usefixtures("broken")
+def test_a_file_that_cannot_be_used_loses_nothing(
+    connect: Callable[..., Chat], busy: MockServer, limits: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chat = connect(shared_limits=SharedLimits.file(limits, grace=0.2))
+    for _ in range(3):
+        assert chat.send(b"x", timeout=30).attempts == 1
+    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(told) == 1
+    assert "the shared limits are away" in told[0]
+    assert str(limits) in told[0]
+
+
+def test_alone_it_makes_one_request_at_once(server: MockServer, limits: Path) -> None:
+    limits.mkdir()
+    chat = client(server, SharedLimits.file(limits, grace=0))
+    server.script(*[Fault(delay=0.2)] * 4)
+    most = 0
+
+    def look() -> None:
+        nonlocal most
+        while any(not end.done() for end in ends):
+            most = max(most, sum(request.status is None for request in server.requests))
+            time.sleep(0.005)
+
+    with ThreadPoolExecutor(4) as threads:
+        ends = [threads.submit(send, chat) for _ in range(4)]
+        began = time.monotonic()
+        look()
+    assert time.monotonic() - began >= 0.8
+    assert most <= 1
+
+
+def test_a_broken_file_is_set_aside(server: MockServer, limits: Path, caplog: pytest.LogCaptureFixture) -> None:
+    limits.write_bytes(b"this is no database, and somebody may want it" * 100)
+    assert send(client(server, limits)).attempts == 1
+    assert Path(f"{limits}.broken").read_bytes().startswith(b"this is no database")
+    assert [record.levelname for record in caplog.records if "set aside" in record.getMessage()] == ["WARNING"]
+
+
+def test_another_holds_the_file_for_long_and_lets_go(
+    server: MockServer, limits: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shared = SharedLimits.file(limits, grace=0.3)
+    chat = client(server, shared)
+    send(chat)
+    wait_for(lambda: in_flight(limits) == 0)
+    db = sqlite3.connect(limits, isolation_level=None)
+    db.execute("BEGIN EXCLUSIVE")
+    assert send(chat, timeout=30).attempts == 1
+    db.execute("COMMIT")
+    db.close()
+    wait_for(lambda: any("are back" in record.getMessage() for record in caplog.records))
+    assert send(chat).attempts == 1
+    told = [record.getMessage()[:24] for record in caplog.records if record.levelno == logging.WARNING]
+    assert told == ["the shared limits are aw", "the shared limits are ba"]
+
+
+def test_a_file_that_is_replaced_is_the_one_that_is_used(server: MockServer, limits: Path) -> None:
+    chat = client(server, SharedLimits.file(limits))
+    send(chat)
+    for name in limits.parent.glob("limits.sqlite*"):
+        name.unlink()
+    send(chat)
+    assert limits.exists()
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (7, "shared_limits must be"),
+        ("", "shared_limits must be"),
+        (b"limits", "shared_limits must be"),
+        ("memcached://host", "must be a path or a URL"),
+        ("postgresql://user:S3cr3t@host", "must be a path or a URL"),
+        ("a\0b", "takes the path of a file"),
+        ("redis://user:S3cr3t@host:no-port/0", "is like redis://host:6379/0"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(value: object, said: str) -> None:
+    with pytest.raises(InvalidRequestError, match=re.escape(said)) as raised:
+        ChatClient(api_key="ACMA:" + "k" * 20, shared_limits=value)  # type: ignore[arg-type]
+    assert "S3cr3t" not in str(raised.value)
+    frame = raised.value.__traceback__
+    while frame is not None:
+        if "yandex_market_chat" in frame.tb_frame.f_code.co_filename:
+            assert "S3cr3t" not in repr(frame.tb_frame.f_locals)
+        frame = frame.tb_next
+    assert "S3cr3t" not in repr(raised.value.__context__)
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({"slots": 0}, "slots must be"),
+        ({"slots": True}, "slots must be"),
+        ({"lease": 0.5}, "lease must be a number of seconds from 1 to 3600"),
+        ({"grace": -1}, "grace must be a number of seconds from 0 to 3600"),
+        ({"grace": float("nan")}, "grace must be"),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused(named: dict[str, float], said: str) -> None:
+    with pytest.raises(InvalidRequestError, match=said):
+        SharedLimits.file("limits.sqlite", **named)  # type: ignore[arg-type]
+
+
+def test_they_are_not_made_directly_nor_pickled(limits: Path) -> None:
+    with pytest.raises(InvalidRequestError, match=r"SharedLimits\.file"):
+        SharedLimits()
+    with pytest.raises(TypeError, match="pickled"):
+        SharedLimits.file(limits).__reduce__()
+
+
+def test_the_environment_names_them(server: MockServer, limits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YANDEX_MARKET_SHARED_LIMITS", str(limits))
+    with ChatClient(api_key=server.api_key, base_url=server.base_url) as chat:
+        send(chat)
+    assert limits.exists()
+
+
+def test_without_them_nothing_is_imported_for_them(server: MockServer) -> None:
+    look = (
+        "import sys, threading; from yandex_market_chat import ChatClient;"
+        " ChatClient(api_key=sys.argv[2], base_url=sys.argv[1]).send_file(b'x', business_id=1, chat_id=2);"
+        " print([name for name in ('sqlite3', 'redis', 'yandex_market_chat.shared._keeper') if name in sys.modules],"
+        " threading.active_count())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", look, server.base_url, server.api_key], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[] 1"
+
+
+def test_ctrl_c_while_waiting_passes_through(server: MockServer, limits: Path) -> None:
+    shared = SharedLimits.file(limits, slots=1)
+    server.script(Fault(delay=1.0))
+    with ThreadPoolExecutor(1) as threads:
+        long = threads.submit(send, client(server, shared))
+        wait_for(lambda: len(server.requests) == 1)
+        threading.Timer(0.3, signal.raise_signal, (signal.SIGINT,)).start()
+        with pytest.raises(KeyboardInterrupt):
+            send(client(server, shared))
+        long.result()
+    wait_for(lambda: in_flight(limits) == 0)
+    assert len(server.requests) == 1
+
+
+def test_an_error_while_it_is_alone_is_still_an_outcome(server: MockServer, limits: Path) -> None:
+    limits.mkdir()
+    server.script(Answer(500))
+    with pytest.raises(ChatError) as raised:
+        send(client(server, SharedLimits.file(limits, grace=0), confirm_unknown=0))
+    assert raised.value.attempts == 1

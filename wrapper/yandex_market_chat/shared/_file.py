@@ -1,0 +1,108 @@
+"""Shared limits in a file: SQLite from the standard library, for the processes of one machine."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import suppress
+
+from .._send import logger
+from ._engine import PATIENCE, Decide, EngineError, T
+
+APPLICATION = 0x594D434C
+"""Marks the file as one of shared limits, so that no other is written to."""
+_NO_DATABASE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class FileEngine:
+    """Used by one thread. Nothing is synced: after a power cut the state may be lost, which costs one request."""
+
+    def __init__(self, path: str) -> None:
+        self.path = os.path.abspath(path)  # a later chdir does not matter
+        self._db: sqlite3.Connection | None = None
+        self._inode = 0
+        self._abandoned: list[object] = []
+
+    def reset(self) -> None:
+        """Let go of the parent's connection without closing it: what that would release is the parent's."""
+        self._abandoned.append(self._db)
+        self._db = None
+
+    def update(self, key: str, decide: Decide[T]) -> T:
+        """Read without a lock; if something is to be written, read again with one."""
+        try:
+            try:
+                return self._update(self._connection(), key, decide)
+            except sqlite3.DatabaseError as error:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _NO_DATABASE:
+                    raise
+                self._set_aside()
+                return self._update(self._connection(), key, decide)
+        except (sqlite3.Error, OSError) as error:
+            self._close()
+            reason = getattr(error, "strerror", None) or str(error)
+            raise EngineError(f"{self.path!r} cannot be used: {reason}") from None
+
+    def _update(self, db: sqlite3.Connection, key: str, decide: Decide[T]) -> T:
+        written, result = decide(self._read(db, key), time.time())
+        if written is None:
+            return result
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            written, result = decide(self._read(db, key), time.time())
+            if written is not None:
+                db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, written))
+            db.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # SQLite has done so itself for some
+                db.execute("ROLLBACK")
+            raise
+        return result
+
+    @staticmethod
+    def _read(db: sqlite3.Connection, key: str) -> str | None:
+        found = db.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
+        return found[0] if found and isinstance(found[0], str) else None
+
+    def _connection(self) -> sqlite3.Connection:
+        # Somebody may have replaced the file: whoever went on with the old one would share with nobody.
+        with suppress(FileNotFoundError):
+            if self._db is not None and os.stat(self.path).st_ino == self._inode:
+                return self._db
+        self._close()
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+        self._inode = os.stat(self.path).st_ino
+        # check_same_thread: at exit another thread gives back what is held.
+        self._db = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        self._prepare(self._db)
+        return self._db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        if application != APPLICATION:
+            db.execute("BEGIN IMMEDIATE")
+            (application,) = db.execute("PRAGMA application_id").fetchone()
+            (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if application != APPLICATION and tables:
+                raise sqlite3.OperationalError("it is a database of something else")
+            db.execute(f"PRAGMA application_id = {APPLICATION}")
+            db.execute("CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+            db.execute("COMMIT")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = OFF")
+
+    def _set_aside(self) -> None:
+        """Begin anew beside a file that is none of ours, or broken. It is kept: it may be somebody's."""
+        self._close()
+        os.replace(self.path, f"{self.path}.broken")
+        for suffix in ("-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                os.unlink(self.path + suffix)
+        logger.warning("the file of shared limits, %r, was broken: it was set aside as .broken", self.path)
+
+    def _close(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            with suppress(sqlite3.Error):
+                db.close()
