@@ -6,6 +6,7 @@ How much of each window is used, and by whom, is measured at the server, whose w
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import socket
@@ -22,7 +23,7 @@ import pytest
 import redis
 
 import yandex_market_chat
-from yandex_market_chat import AsyncChatClient, ChatClient, InvalidRequestError, SharedLimits
+from yandex_market_chat import AsyncChatClient, ChatClient, DeliveryUnknownError, InvalidRequestError, SharedLimits
 from yandex_market_chat.shared._file import FileEngine
 from yandex_market_chat.shared._redis import RedisEngine
 from yandex_market_chat.shared._rule import ANSWERED, LOST, Ask, End, Reply, Told, Trip, exchange
@@ -107,6 +108,10 @@ def finish(worker: subprocess.Popen[str]) -> dict[str, Any]:
     return told
 
 
+def is_unknown(outcome: str) -> bool:
+    return issubclass(getattr(yandex_market_chat, outcome), DeliveryUnknownError)
+
+
 def windows(server: MockServer) -> Counter[int]:
     return Counter(int(received.at.timestamp()) // WINDOW for received in server.received)
 
@@ -181,7 +186,7 @@ def test_a_redis_in_trouble_loses_nothing(server: MockServer, own_redis: Redis, 
         own_redis.client.replicaof("127.0.0.1", "1")
     elif trouble == "out of memory":
         own_redis.client.config_set("maxmemory", "1")
-    sent = 0
+    sent = unknown = 0
     for worker in workers:
         out, said = worker.communicate(timeout=180)
         assert worker.returncode == 0, said
@@ -191,8 +196,42 @@ def test_a_redis_in_trouble_loses_nothing(server: MockServer, own_redis: Redis, 
         assert told["outcomes"]["SentFile"] > 0, told
         assert "S3cr3t" not in said
         sent += told["outcomes"]["SentFile"]
-    assert len(server.received) == sent  # alone, too, nobody loses one, nor says that it was lost
+        unknown += sum(count for name, count in told["outcomes"].items() if is_unknown(name))
+    # Alone, too, nobody loses one or says "not sent" of one that arrived. A total may pass while one is in flight.
+    assert sent <= len(server.received) <= sent + unknown
     print(f"{trouble}: {dict(Counter(request.status for request in server.requests))}")
+
+
+def test_the_workers_of_a_celery_share(server: MockServer, where: str, tmp_path: Path) -> None:
+    """Four forked processes of a real worker, beside a program of four threads."""
+    for name in ("control", "processed"):
+        (tmp_path / "queue" / name).mkdir(parents=True)
+    environment = {
+        **os.environ,
+        "QUEUE": str(tmp_path / "queue"),
+        "YANDEX_MARKET_API_KEY": server.api_key,
+        "YANDEX_MARKET_BASE_URL": server.base_url,
+        "YANDEX_MARKET_SHARED_LIMITS": where,
+        "PYTHONPATH": str(WORKER.parent),
+    }
+    celery = [sys.executable, "-m", "celery", "-A", "celery_app"]
+    ask = "import celery_app\nfor _ in range(100): celery_app.send.delay(chat_id=2)"
+    subprocess.run([sys.executable, "-c", ask], env=environment, check=True, timeout=60)
+    worker = subprocess.Popen(
+        [*celery, "worker", "-P", "prefork", "-c", "4", "-l", "WARNING"], env=environment, stderr=subprocess.PIPE
+    )
+    try:
+        finish(start(server, where, 10.0))
+        end = time.monotonic() + 90
+        while sum(file.size == 10 for file in server.received) < 100:
+            assert time.monotonic() < end, "the queue is not empty"
+            time.sleep(0.1)
+    finally:
+        worker.terminate()
+        _, said = worker.communicate(timeout=60)
+    assert b"Traceback" not in said, said
+    assert {request.status for request in server.requests} == {200}
+    print(f"{where[:5]}: {len(server.received)} sent")
 
 
 def test_both_engines_answer_alike(own_redis: Redis, tmp_path: Path) -> None:
@@ -247,7 +286,8 @@ def test_one_who_only_waits_costs_little(server: MockServer, where: str) -> None
     turn = limits._keeper.ask(f"{host}/1", "sendFileToChat")
     turn.wait(10)
     assert turn.granted
-    told = finish(start(server, where, 10.0, options={"slots": 1}, total=60.0))
+    told = finish(start(server, where, 30.0, options={"slots": 1}, total=30.0))
     turn.end(may_count=False)
-    print(f"{where[:5]}: {told['cpu'] / 10:.2%} of a core")
-    assert told["outcomes"].get("SentFile", 0) == 0
+    print(f"{where[:5]}: {told['cpu'] / told['longest']:.2%} of a core")
+    assert told["outcomes"] == {"WaitTimeoutError": 4}
+    assert told["cpu"] / told["longest"] < 0.01

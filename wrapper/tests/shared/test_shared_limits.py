@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from yandex_market_chat import (
     AsyncChatClient,
@@ -28,6 +30,7 @@ from yandex_market_chat import (
     SharedLimits,
     WaitTimeoutError,
 )
+from yandex_market_chat.shared._file import FileEngine
 from yandex_market_chat.testing import Answer, Fault, MockServer
 
 from ..conftest import Chat
@@ -52,6 +55,39 @@ def busy(server: MockServer) -> MockServer:
     """A server that holds Market's limits."""
     server.limits.enabled = True
     return server
+
+
+EXITS = """
+import sys, threading, time
+from yandex_market_chat import ChatClient
+url, key, limits, _ = sys.argv[1:]
+chat = ChatClient(api_key=key, base_url=url, shared_limits=limits)
+for _ in range(6):
+    threading.Thread(target=chat.send_file, args=(b"x",), kwargs={"business_id": 1, "chat_id": 2}, daemon=True).start()
+sys.stdin.read()
+"""
+IN_AN_UPDATE = """
+import os, signal, sys
+from yandex_market_chat.shared._file import FileEngine
+engine = FileEngine(sys.argv[1])
+engine.update("key", lambda text, now: ("before", None))
+calls = []
+def decide(text, now):
+    calls.append(text)
+    if len(calls) == 2:  # the transaction is open
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "after", None
+engine.update("key", decide)
+"""
+WITHOUT_ROOM = """
+import resource, sys
+from yandex_market_chat import ChatClient, SharedLimits
+url, key, limits, _ = sys.argv[1:]
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+with ChatClient(api_key=key, base_url=url, shared_limits=SharedLimits.file(limits, grace=0.2)) as chat:
+    for _ in range(3):
+        chat.send_file(b"x", business_id=1, chat_id=2)
+"""
 
 
 def another(server: MockServer, limits: Path, count: int) -> subprocess.Popen[bytes]:
@@ -153,6 +189,50 @@ def test_a_send_longer_than_its_lease_keeps_its_slot(server: MockServer, limits:
         assert long.result().attempts == 1
 
 
+def test_who_is_killed_in_an_update_has_changed_nothing(limits: Path) -> None:
+    killed = subprocess.run([sys.executable, "-c", IN_AN_UPDATE, str(limits)], check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert FileEngine(str(limits)).update("key", lambda text, now: ("next", text)) == "before"
+
+
+def test_a_program_that_ends_in_the_middle_leaves_no_slot_behind(server: MockServer, limits: Path) -> None:
+    server.script(*[Fault(cut="silence", at="after-body")] * 4)
+    arguments = (server.base_url, server.api_key, str(limits), "")
+    with subprocess.Popen([sys.executable, "-c", EXITS, *arguments], stdin=subprocess.PIPE) as program:
+        wait_for(lambda: len(server.requests) == 1)
+        assert in_flight(limits) == 1
+        program.communicate()
+    assert program.returncode == 0
+    assert in_flight(limits) == 0
+
+
+@pytest.mark.parametrize("ahead", [47 * 60, -3 * 60 * 60])
+def test_the_clock_of_the_server_may_be_another(busy: MockServer, limits: Path, ahead: float) -> None:
+    busy.clock.move(ahead)
+    busy.limits.spend(1, busy.limits.resource - 20)
+    others = [another(busy, limits, 4) for _ in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: send(client(busy, limits)), range(4)))
+    assert [each.wait(60) for each in others] == [0] * 4
+    with pytest.raises(QuotaExceededError, match="Market was not asked"):
+        send(client(busy, limits), timeout=5)
+    assert {request.status for request in busy.requests} == {200}
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_one_client_on_several_event_loops(busy: MockServer, limits: Path, run: Callable[..., None]) -> None:
+    chat = AsyncChatClient(api_key=busy.api_key, base_url=busy.base_url, shared_limits=str(limits))
+
+    async def tasks() -> None:
+        await asyncio.gather(*(chat.send_file(b"x", business_id=1, chat_id=2) for _ in range(10)))
+
+    run(tasks())
+    with ThreadPoolExecutor(2) as threads:
+        for end in [threads.submit(run, tasks()) for _ in range(2)]:
+            end.result()
+    assert (len(busy.received), {request.status for request in busy.requests}) == (30, {200})
+
+
 def test_a_short_program_leaves_no_slot_behind(server: MockServer, limits: Path) -> None:
     assert another(server, limits, 3).wait(60) == 0
     assert in_flight(limits) == 0
@@ -240,6 +320,58 @@ def test_a_file_that_cannot_be_used_loses_nothing(
     assert len(told) == 1
     assert "the shared limits are away" in told[0]
     assert str(limits) in told[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_disk_that_is_full_loses_nothing(busy: MockServer, limits: Path) -> None:
+    for before in (0, 1):  # the file is there the second time
+        arguments = (busy.base_url, busy.api_key, str(limits), "")
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT_ROOM, *arguments], capture_output=True, text=True, timeout=60, check=True
+        )
+        assert done.stderr.count("the shared limits are away") == 1, done.stderr
+        assert len(busy.received) == 4 * before + 3
+        send(client(busy, limits))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+@pytest.mark.parametrize(("mode", "folder"), [(0o444, 0o777), (0o666, 0o555), (0o000, 0o777)])
+def test_a_file_that_is_read_only_loses_nothing(busy: MockServer, mode: int, folder: int) -> None:
+    with tempfile.TemporaryDirectory() as place:  # pytest's own folders are closed to other users
+        limits = Path(place, "limits.sqlite")
+        send(client(busy, limits))
+        for each in Path(place).iterdir():
+            each.unlink() if each != limits else each.chmod(mode)
+        os.chmod(place, folder)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                if os.geteuid() == 0:
+                    os.setegid(65534)
+                    os.seteuid(65534)  # root may write everything
+                chat = client(busy, SharedLimits.file(limits, grace=0.2))
+                status = 0 if all(send(chat).attempts == 1 for _ in range(3)) else 2
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        os.chmod(place, 0o700)
+    assert len(busy.received) == 4
+
+
+def test_a_file_that_is_broken_within_is_set_aside(server: MockServer, limits: Path) -> None:
+    send(client(server, limits))
+    with sqlite3.connect(limits) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    for name in limits.parent.glob("limits.sqlite-*"):
+        name.unlink()
+    content = bytearray(limits.read_bytes())
+    content[100:] = b"\xff" * (len(content) - 100)
+    limits.write_bytes(content)
+    assert send(client(server, SharedLimits.file(limits))).attempts == 1
+    assert Path(f"{limits}.broken").read_bytes() == content
 
 
 def test_alone_it_makes_one_request_at_once(server: MockServer, limits: Path) -> None:

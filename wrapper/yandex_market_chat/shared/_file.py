@@ -95,6 +95,8 @@ class FileEngine:
     def _set_aside(self) -> None:
         """Begin anew beside a file that is none of ours, or broken. It is kept: it may be somebody's."""
         self._close()
+        if os.stat(self.path).st_ino != self._inode:
+            return  # another process was faster
         os.replace(self.path, f"{self.path}.broken")
         for suffix in ("-wal", "-shm"):
             with suppress(FileNotFoundError):
