@@ -150,7 +150,7 @@ test-matrix: test-declared ## test the built wheel on each Python, with the lowe
 	@touch $@
 
 .PHONY: bench
-bench: .bench/ours .bench/peer ##! measure what a send costs, against other clients; some minutes, best on an idle machine; PAGE=README.md writes it there
+bench: .bench/ours .bench/peer ##! measure what a send costs, against other clients (Debian: apt-get install redis-server); some minutes, best on an idle machine; PAGE=README.md writes it there
 	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir .bench/dist
 	@$(BIN)/uv pip install --quiet --compile-bytecode --no-deps --reinstall --python .bench/ours/bin/python .bench/dist/*.whl
 	@$(BIN)/python benchmarks/certificate.py .bench/tls

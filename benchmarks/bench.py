@@ -145,6 +145,7 @@ def promises(python: str, url: str) -> dict[str, dict[str, float]]:
         "memory_async": ask("memory_async"),
         "stall": min(stalls, key=lambda found: found["longest"]),
         "waiting": ask("waiting"),
+        "shared": ask("shared"),
     }
 
 
@@ -191,6 +192,8 @@ def judged(costs: dict[str, Figures], own: dict[str, dict[str, float]]) -> list[
     limit(f"memory of all 201, async, read in {threads} of asyncio's threads", together, size * threads + 2, "MiB")
     limit("longest stall of the event loop", own["stall"]["longest"], 20, "ms")
     limit("a waiting task, in a second", own["waiting"]["each"], 10, "µs CPU")
+    limit("a send with shared limits, by a file", own["shared"]["file"], 0.5, "ms more")
+    limit("a send with shared limits, by Redis", own["shared"]["redis"], 1.5, "ms more")
     return rows
 
 

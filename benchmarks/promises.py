@@ -3,7 +3,10 @@
 import asyncio
 import json
 import re
+import socket
 import ssl
+import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -137,6 +140,33 @@ def creation(url: str) -> dict[str, float]:
     later = sorted(cost() for _ in range(101))[50]
     given = ssl.create_default_context()
     return {"first": first, "later": later, "given": sorted(cost(given) for _ in range(101))[50]}
+
+
+def shared(url: str) -> dict[str, float]:
+    """By how many milliseconds a send takes longer with shared limits: the medians of rounds in turn."""
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+        free.close()
+        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+            try:
+                ways = {"none": None, "file": f"{folder}/limits.sqlite", "redis": f"redis://127.0.0.1:{port}/0"}
+                return _added(url, ways)
+            finally:
+                server.terminate()
+
+
+def _added(url: str, ways: dict[str, str | None]) -> dict[str, float]:
+    chats = {way: ChatClient(api_key=KEY, base_url=url, shared_limits=limits) for way, limits in ways.items()}
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(21):
+        for way, chat in chats.items():  # a round and not a send: what one leaves to be told, the next would pay
+            before = time.perf_counter()
+            for _ in range(30):
+                chat.send_file(b"x" * 10240, business_id=BUSINESS, chat_id=CHAT)
+            times[way].append((time.perf_counter() - before) / 30 * 1000)
+    medians = {way: statistics.median(found[1:]) for way, found in times.items()}
+    return {way: median - medians["none"] for way, median in medians.items() if way != "none"}
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class FileEngine:
         self._db = None
 
     def update(self, key: str, decide: Decide[T]) -> T:
-        """Read without a lock; if something is to be written, read again with one."""
+        """Read without a lock; if something is to be written, compare with one, and decide again by what is newer."""
         try:
             try:
                 return self._update(self._connection(), key, decide)
@@ -45,12 +45,14 @@ class FileEngine:
             raise EngineError(f"{self.path!r} cannot be used: {reason}") from None
 
     def _update(self, db: sqlite3.Connection, key: str, decide: Decide[T]) -> T:
-        written, result = decide(self._read(db, key), time.time())
+        text = self._read(db, key)
+        written, result = decide(text, time.time())
         if written is None:
             return result
         db.execute("BEGIN IMMEDIATE")
         try:
-            written, result = decide(self._read(db, key), time.time())
+            if (newer := self._read(db, key)) != text:
+                written, result = decide(newer, time.time())
             if written is not None:
                 db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, written))
             db.execute("COMMIT")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 ANSWERED, UNUSED, LOST = "answered", "unused", "lost"
 """What became of a request: it was answered, it was never made, or nobody knows whether it counts."""
@@ -148,7 +148,10 @@ class _State:
         return all(isinstance(each, int | float) for each in numbers) and all(isinstance(each, str) for each in texts)
 
     def write(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"), sort_keys=True)
+        def fields(each: Any) -> dict[str, Any]:
+            return {name: getattr(each, name) for name in each.__slots__}
+
+        return json.dumps(self, default=fields, separators=(",", ":"), sort_keys=True)
 
     def window(self, operation: str) -> _Window:
         return self.windows.setdefault(operation, _Window())
