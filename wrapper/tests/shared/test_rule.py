@@ -84,6 +84,7 @@ EVENTS = st.lists(
         st.sampled_from(["ask", "ask", "ask", "arrive", "answered", "answered", "lost", "unused", "wait", "silence"]),
         st.integers(0, 10**6),
     ),
+    min_size=40,  # a list is seldom much longer than it has to be
     max_size=80,
 )
 
@@ -233,3 +234,15 @@ def test_polling_in_vain_writes_seldom() -> None:
         written.append(world.text != before)
         world.now += 0.03
     assert sum(written) <= 6
+
+
+def test_what_was_killed_in_flight_may_have_used_up_quota() -> None:
+    world = World()
+    told = Told(10, 3, 2e6, 3000.0)
+    world.tell(Trip(asks=[Ask("a", "send")]))
+    world.tell(Trip(ends=[End("a", "send", ANSWERED, told)]))
+    assert len(world.tell(Trip(asks=[Ask("b", "send"), Ask("c", "send")])).granted) == 2
+    world.now += LENGTH + 1  # nobody renews them: of the three that were left one is sure, and it goes alone
+    assert world.tell(Trip(asks=[Ask("d", "send"), Ask("e", "send")])).granted == {"d"}
+    world.tell(Trip(ends=[End("d", "send", ANSWERED, Told(10, 2, 2e6, 2900.0))]))  # it tells that they did not arrive
+    assert len(world.tell(Trip(asks=[Ask("e", "send"), Ask("f", "send")])).granted) == 2
