@@ -167,6 +167,8 @@ class AsyncChatClient(BaseClient):
         May be called twice.
         """
         self._closed = True
+        if self._rules.limits is not None:
+            await asyncio.to_thread(self._rules.limits.flush)
 
     async def __aenter__(self) -> Self:
         self._check_usable()

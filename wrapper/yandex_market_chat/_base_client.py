@@ -70,7 +70,7 @@ class BaseClient:
                 do not wait for each other.
             shared_limits: one quota and four slots per business for all processes: a path or file:/path (one machine),
                 redis://, rediss:// or unix:// (needs the extra `redis`), or `SharedLimits`. Default: the environment
-                variable YANDEX_MARKET_SHARED_LIMITS, else none.
+                variable YANDEX_MARKET_SHARED_LIMITS, else none; "": none in any case.
             integration: "name/version" of the calling software, for the seller's log at Market (X-Market-Integration).
             verify: True (certificates of SSL_CERT_FILE, SSL_CERT_DIR or certifi), a CA file, an `ssl.SSLContext`, or
                 False to trust anyone.

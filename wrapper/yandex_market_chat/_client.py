@@ -199,6 +199,8 @@ class ChatClient(BaseClient):
         May be called twice.
         """
         self._closed = True
+        if self._rules.limits is not None:
+            self._rules.limits.flush()
 
     def __enter__(self) -> Self:
         self._check_usable()

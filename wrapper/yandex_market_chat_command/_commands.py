@@ -21,7 +21,8 @@ LONGEST_TIMEOUT = 1_000_000
 
 _KEY = """\
 The API key is taken from the environment variable YANDEX_MARKET_API_KEY, or from the file that --api-key-file names;
-never from an argument, which every user of the machine could read."""
+never from an argument, which every user of the machine could read. Programs that send for the same business share
+Market's limits by what YANDEX_MARKET_SHARED_LIMITS names: a path, or redis://host."""
 
 
 def _id(value: str) -> int:

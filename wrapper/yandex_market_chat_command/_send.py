@@ -46,7 +46,7 @@ def send_one(
     verbose: bool,
 ) -> Status:
     """Send it, or only look at it; return the exit status."""
-    witness = _Witness()  # first: what it hears counts more than what is shown
+    witness = _Witness(verbose=verbose)  # first: what it hears counts more than what is shown
     if verbose:
         show_log()
     # A service manager's wish to end, or a terminal that is gone, is the same as somebody at the keyboard.
@@ -144,8 +144,9 @@ def _would_send(facts: dict[str, object], as_json: bool) -> Status:
 class _Witness(logging.Handler):
     """Takes from the client's log what became of a send that is interrupted."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, verbose: bool) -> None:
         super().__init__(logging.INFO)
+        self._verbose = verbose  # then the log is shown anyway
         self._delivery: object = None
         self._facts: dict[str, object] = {}
         self.since: datetime | None = None  # the send has been begun
@@ -154,9 +155,12 @@ class _Witness(logging.Handler):
         logger.setLevel(logger.level or logging.INFO)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take the fields that the end of a send has."""
-        self._delivery = getattr(record, "delivery", None)
-        if self._delivery is not None:
+        """Take the fields that the end of a send has; say what else is a warning."""
+        delivery = getattr(record, "delivery", None)
+        if delivery is None and record.levelno >= logging.WARNING and not self._verbose:
+            say(f"Warning: {record.getMessage()}.")
+        if delivery is not None:
+            self._delivery = delivery
             fields = {"chat_id": "chat_id", "name": "file_name", "size": "file_size"}
             self._facts = {fact: getattr(record, name, None) for fact, name in fields.items()}
 

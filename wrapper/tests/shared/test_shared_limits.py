@@ -299,14 +299,18 @@ def broken(limits: Path, kind: str) -> Iterator[None]:
         db = sqlite3.connect(limits)
         db.execute("CREATE TABLE orders (id)")
         db.close()
+    elif kind == "a text":
+        limits.write_bytes(b"somebody may want this" * 100)
     yield
+    if kind == "a text":
+        assert limits.read_bytes() == b"somebody may want this" * 100
     if kind == "of something else":
         db = sqlite3.connect(limits)
         assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("orders",)]
         db.close()
 
 
-@pytest.mark.parametrize("kind", ["a folder", "no folder", "of something else"])
+@pytest.mark.parametrize("kind", ["a folder", "no folder", "of something else", "a text"])
 @pytest.mark.usefixtures("broken")
 def test_a_file_that_cannot_be_used_loses_nothing(
     connect: Callable[..., Chat], busy: MockServer, limits: Path, caplog: pytest.LogCaptureFixture
@@ -392,10 +396,13 @@ def test_alone_it_makes_one_request_at_once(server: MockServer, limits: Path) ->
     assert most <= 1
 
 
-def test_a_broken_file_is_set_aside(server: MockServer, limits: Path, caplog: pytest.LogCaptureFixture) -> None:
-    limits.write_bytes(b"this is no database, and somebody may want it" * 100)
+@pytest.mark.parametrize("begins", [b"SQLite format 3\0", b"\0" * 16])
+def test_a_broken_file_is_set_aside(
+    server: MockServer, limits: Path, caplog: pytest.LogCaptureFixture, begins: bytes
+) -> None:
+    limits.write_bytes(begins + b"broken" * 1000)
     assert send(client(server, limits)).attempts == 1
-    assert Path(f"{limits}.broken").read_bytes().startswith(b"this is no database")
+    assert Path(f"{limits}.broken").read_bytes().startswith(begins + b"broken")
     assert [record.levelname for record in caplog.records if "set aside" in record.getMessage()] == ["WARNING"]
 
 
@@ -433,10 +440,12 @@ def test_a_file_that_is_replaced_is_the_one_that_is_used(server: MockServer, lim
     ("value", "said"),
     [
         (7, "shared_limits must be"),
-        ("", "shared_limits must be"),
+        ("  ", "shared_limits must be"),
         (b"limits", "shared_limits must be"),
-        ("memcached://host", "must be a path or a URL"),
-        ("postgresql://user:S3cr3t@host", "must be a path or a URL"),
+        ("memcached://host", "shared_limits: It must be a path"),
+        ("postgresql://user:S3cr3t@host", "shared_limits: It must be a path"),
+        ("file://host/limits", "shared_limits: It must be a path"),
+        ("redis://user:S3cr3t@host/?surprise=1", "is like redis://host:6379/0"),
         ("a\0b", "takes the path of a file"),
         ("redis://user:S3cr3t@host:no-port/0", "is like redis://host:6379/0"),
     ],
@@ -480,6 +489,36 @@ def test_the_environment_names_them(server: MockServer, limits: Path, monkeypatc
     with ChatClient(api_key=server.api_key, base_url=server.base_url) as chat:
         send(chat)
     assert limits.exists()
+    monkeypatch.setenv("YANDEX_MARKET_SHARED_LIMITS", "memcached://host")
+    with pytest.raises(InvalidRequestError, match=r"^YANDEX_MARKET_SHARED_LIMITS: It must be a path"):
+        ChatClient(api_key=server.api_key)
+    ChatClient(api_key=server.api_key, shared_limits="")  # none
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_process_that_closes_its_client_and_is_gone_leaves_no_slot_behind(
+    server: MockServer, limits: Path, kind: str
+) -> None:
+    async def send_async() -> None:
+        async with AsyncChatClient(api_key=server.api_key, base_url=server.base_url, shared_limits=limits) as chat:
+            await chat.send_file(b"x", business_id=1, chat_id=2)
+
+    for _ in range(5):
+        child = os.fork()
+        if child == 0:
+            try:
+                if kind == "async":
+                    asyncio.run(send_async())
+                else:
+                    with client(server, limits) as chat:
+                        send(chat)
+            finally:
+                os._exit(0)  # as multiprocessing does
+        os.waitpid(child, 0)
+        assert in_flight(limits) == 0
+    assert len(server.received) == 5
 
 
 def test_without_them_nothing_is_imported_for_them(server: MockServer) -> None:

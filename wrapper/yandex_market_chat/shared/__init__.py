@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .._errors import InvalidRequestError
 from .._options import check_count, refuse
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class SharedLimits:
 
         Args:
             path: of an SQLite file on a local disk (no network file system); made with mode 0600 if there is none. A
-                broken one is set aside with a WARNING.
+                broken one is set aside with a WARNING; one of another kind is left alone, and nothing is shared.
             slots: requests at once per business, from 1. Market allows 4.
             lease: seconds after which the slot of a killed process is free again, from 1 to 3600. While a request is in
                 flight it is renewed.
@@ -65,7 +66,8 @@ class SharedLimits:
 
         Args:
             url_or_client: redis://, rediss:// or unix://, with user, password and database as redis-py reads them; or a
-                `redis.Redis`, whose own time-outs hold. It may use GET, SET, TIME, EVALSHA and SCRIPT LOAD on the keys
+                `redis.Redis`, whose own time-outs hold: give it a socket_timeout and a socket_connect_timeout of 0.5 s,
+                and no retries. It may use GET, SET, TIME, EVALSHA and SCRIPT LOAD on the keys
                 yandex-market-chat:*, which expire after a day.
             slots: as for `file`.
             lease: as for `file`.
@@ -96,7 +98,7 @@ class SharedLimits:
         else:
             refuse(
                 "SharedLimits.redis takes a URL or a redis.Redis (for AsyncChatClient, too: no redis.asyncio client), "
-                f"not {type(url_or_client).__name__}."
+                f"not {type(url_or_client).__module__}.{type(url_or_client).__qualname__}."
             )
         return cls._made(engine, "redis", slots, lease, grace)
 
@@ -130,27 +132,49 @@ class Limits:
         """Ask for the turn of a request."""
         return self._keeper.ask(f"{self._host}/{business_id}", operation)
 
+    def flush(self) -> None:
+        """See to it that what has ended is told: a process may end next, in a way that runs nothing more."""
+        self._keeper.flush()
+
 
 _by_text: dict[str, SharedLimits] = {}
 
 
 def limits_of(value: Any, host: str) -> Limits | None:
-    """Return what a client, or else the environment, names; clients that name the same engine share its keeper, too."""
-    if value is None and not (value := os.environ.get("YANDEX_MARKET_SHARED_LIMITS")):
+    """Return what a client, or else the environment, names; clients that name the same engine share its keeper, too.
+
+    "" is none, whatever the environment says.
+    """
+    if value is None:
+        named, value = "YANDEX_MARKET_SHARED_LIMITS", os.environ.get("YANDEX_MARKET_SHARED_LIMITS")
+    else:
+        named = "shared_limits"
+    if value is None or value == "":
         return None
     if isinstance(value, SharedLimits):
         return Limits(value, host)
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
-    if not isinstance(text, str) or not text:
-        refuse("shared_limits must be a path, a URL (redis://, rediss://, unix://, file:) or SharedLimits.")
+    if not isinstance(text, str) or not text.strip():
+        kinds = "a path, a URL (redis://, rediss://, unix://, file:) or SharedLimits (of a redis.Redis: .redis(client))"
+        refuse(f"{named} must be {kinds}.")
     if text not in _by_text:
-        scheme, separator, rest = text.partition(":")
-        if scheme in ("redis", "rediss", "unix") and separator:
-            _by_text[text] = SharedLimits.redis(text)
-        elif "://" in text and scheme != "file":
-            del value, text, rest
-            refuse("shared_limits must be a path or a URL that begins with redis://, rediss://, unix:// or file:.")
-        else:
-            path = rest.removeprefix("//") if scheme == "file" and separator else text
-            _by_text[text] = SharedLimits.file(path)
+        refused = ""
+        try:
+            _by_text[text] = _made_from(text)
+        except InvalidRequestError as error:
+            refused = str(error)
+        if refused:
+            del value, text  # a URL may hold a password
+            refuse(f"{named}: {refused}")
     return Limits(_by_text[text], host)
+
+
+def _made_from(text: str) -> SharedLimits:
+    scheme, separator, rest = text.partition(":")
+    if scheme in ("redis", "rediss", "unix") and separator:
+        return SharedLimits.redis(text)
+    is_file = scheme == "file" and separator
+    if ("://" in text and not is_file) or (is_file and rest.startswith("//") and not rest.startswith("///")):
+        del text, rest
+        refuse("It must be a path, or begin with redis://, rediss://, unix:// or file:/ (file:///path).")
+    return SharedLimits.file(rest.removeprefix("//") if is_file else text)

@@ -95,8 +95,12 @@ class FileEngine:
         db.execute("PRAGMA synchronous = OFF")
 
     def _set_aside(self) -> None:
-        """Begin anew beside a file that is none of ours, or broken. It is kept: it may be somebody's."""
+        """Begin anew beside a file that is broken. It is kept: it may be somebody's."""
         self._close()
+        with open(self.path, "rb") as file:
+            begins = file.read(16)
+        if begins.strip(b"\0") and begins != b"SQLite format 3\0":  # a power cut leaves zeros
+            raise EngineError(f"{self.path!r} cannot be used: it is a file of something else")
         if os.stat(self.path).st_ino != self._inode:
             return  # another process was faster
         os.replace(self.path, f"{self.path}.broken")

@@ -249,15 +249,20 @@ class Keeper:
 
     def give_back(self) -> None:
         """Tell what is owed before the process ends: nobody is to wait for a lease that it left behind."""
-        if not self._exchange.acquire(timeout=2 * PATIENCE):
-            return  # its thread hangs in the engine
-        self._exchange.release()
         with self._changed:
             for turn in self._held.values():
                 self._owed.setdefault(turn.key, []).append(rule.End(turn.id, turn.operation, rule.LOST))
             self._held.clear()
             self._waiting.clear()
-            keys = [] if self._alone else list(self._owed)
+        self.flush()
+
+    def flush(self) -> None:
+        """Tell what is owed, in the thread that calls, unless the engine is away."""
+        if not self._exchange.acquire(timeout=2 * PATIENCE):
+            return  # its thread hangs in the engine
+        self._exchange.release()
+        with self._changed:
+            keys = [] if self._alone or self._failing else list(self._owed)
         for key in keys:
             if not self._visit(key):
                 return

@@ -24,16 +24,19 @@ class RedisEngine:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
+        told: dict[str, Any] = getattr(client.connection_pool, "connection_kwargs", {})
+        self._where = told.get("path") or f"{told.get('host', 'localhost')}:{told.get('port', 6379)}"
         self._write = client.register_script(_WRITE)
 
     @classmethod
     def at(cls, url: str) -> RedisEngine:
         """Use a client of our own: bounded in time, and without its repeats."""
-        return cls(
-            redis.Redis.from_url(
-                url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=Retry(NoBackoff(), 0)
-            )
+        client = redis.Redis.from_url(
+            url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=Retry(NoBackoff(), 0)
         )
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # raises for what it does not know; connects nowhere
+        return cls(client)
 
     def reset(self) -> None:
         """Do nothing: the client notices by itself that its process was forked."""
@@ -51,5 +54,5 @@ class RedisEngine:
                     return result
         except redis.RedisError as error:
             # Its text may name what the URL holds; the class says enough.
-            raise EngineError(f"Redis cannot be used: {type(error).__name__}") from None
-        raise EngineError("Redis cannot be used: others always write first")
+            raise EngineError(f"Redis at {self._where} cannot be used: {type(error).__name__}") from None
+        raise EngineError(f"Redis at {self._where} cannot be used: others always write first")
