@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, cast
 
 import httpx
 
@@ -104,16 +104,18 @@ class AsyncChatClient(BaseClient):
             return await _in_time(send, _in_thread(look), "while the send looked at the file")
         return look()
 
-    async def _run(self, send: Send, steps: Steps[T], file: File | None = None) -> T:
+    async def _run(self, send: Send, steps: Steps[T], file: File | None = None, given: Slot | None = None) -> T:
         if not self._route.ready:
             await _in_time(send, _in_thread(self._route.load), "before a request could begin")
-        slots, slot, content = self._slots, Slot(), b""
+        slots, slot, content = self._slots, given or Slot(), b""
         outcome: Outcome | None = None
         try:
             while isinstance(step := advance(steps, outcome), Step):
                 outcome = None
                 if isinstance(step, TakeSlot):
-                    slots.ask(send.business_id, slot := Slot())
+                    if given is None:
+                        slots.ask(send.business_id, slot := Slot())
+                    given = None
                     if slot.ready is not None:
                         with suppress(TimeoutError):
                             async with asyncio.timeout(send.left()):
@@ -123,7 +125,7 @@ class AsyncChatClient(BaseClient):
                         content, file = await _in_time(send, self._content(file), "while the file was read"), None
                         send.size = len(content)
                 elif isinstance(step, AwaitTurn):
-                    await step.turn.wait_async(send.left())
+                    await step.turn.wait_async(step.seconds)
                 elif isinstance(step, Pause):
                     slots.release(send.business_id, slot)
                     await asyncio.sleep(step.seconds)
@@ -178,6 +180,14 @@ class AsyncChatClient(BaseClient):
         await self.aclose()
 
 
+class Place(NamedTuple):
+    """The slot of a batch's send, and its turn among all who share limits."""
+
+    business_id: int
+    slot: Slot
+    turn: "Turn"
+
+
 class BatchDoor:
     """What a batch uses of a client, beside what everybody may: its slots, quotas, chats and options are the client's.
 
@@ -200,25 +210,36 @@ class BatchDoor:
         """Load what TLS trusts, which takes a moment; raise an `InvalidRequestError` if that is impossible."""
         self._chat._route.load()
 
-    async def take_turn(self, business_id: int, ends: Callable[[], bool]) -> "Turn | None":
-        """Wait for a turn among all who share limits; None: nobody shares, or it `ends` before.
+    async def take_place(self, business_id: int, ends: Callable[[], bool]) -> Place | None:
+        """Wait for a slot, then for a turn among all who share limits; None: nobody shares, or it `ends` before.
 
         Raises:
             QuotaExceededError: the others know that the quota is spent.
         """
         if self._rules.limits is None:
             return None
-        turn = self._rules.limits.ask(business_id, SEND_FILE)
+        place = Place(business_id, Slot(), self._rules.limits.turn(business_id, SEND_FILE))
         try:
-            while not (turn.ready.done() or ends()):
-                await turn.wait_async(0.25)
-            turn.tell(partial(self._rules.learn, business_id))
-            if not turn.granted and turn.ready.done():
+            self._chat._slots.ask(business_id, place.slot)
+            if place.slot.ready is not None:
+                ready = asyncio.wrap_future(place.slot.ready)
+                while not (ready.done() or ends()):
+                    await asyncio.wait((ready,), timeout=0.25)
+            place.turn.ask()
+            while not (place.turn.granted or place.turn.spent or ends()):
+                await place.turn.wait_async(0.25)
+            place.turn.tell(partial(self._rules.learn, business_id))
+            if place.turn.spent:
                 raise known_to_be_spent(SEND_FILE, self.quotas.of((SEND_FILE, business_id)))
         finally:
-            if not turn.granted:
-                turn.end(may_count=False)
-        return turn if turn.granted else None
+            if not place.turn.granted:
+                self.give_back(place)
+        return place if place.turn.granted else None
+
+    def give_back(self, place: Place) -> None:
+        """Give back what was not used; harmless after it was."""
+        place.turn.end(may_count=False)
+        self._chat._slots.release(place.business_id, place.slot)
 
     async def send_file(
         self,
@@ -228,14 +249,14 @@ class BatchDoor:
         chat_id: int,
         name: str,
         content_type: str | None,
-        turn: "Turn | None" = None,
+        place: Place | None = None,
     ) -> SentFile:
         """Send as the client does."""
         with Send(time.monotonic) as send:
-            send.turn = turn
+            send.turn = place and place.turn
             self._chat._begin(send, business_id, None, chat_id=chat_id)
             file = self._chat._look_at(send, content, name, content_type)
-            return await self._chat._run(send, deliver(send, self._rules, send.deadline), file)
+            return await self._chat._run(send, deliver(send, self._rules, send.deadline), file, place and place.slot)
 
     async def open_chat(self, business_id: int, order_id: int) -> int:
         """Open the chat of an order as the client does."""

@@ -165,7 +165,7 @@ class ChatClient(BaseClient):
                         content, file = file.read(self._options.max_file_size), None
                         send.size = len(content)
                 elif isinstance(step, AwaitTurn):
-                    step.turn.wait(send.left())
+                    step.turn.wait(step.seconds)
                 elif isinstance(step, Pause):
                     slots.release(send.business_id, slot)
                     time.sleep(step.seconds)

@@ -132,9 +132,9 @@ class Send:
 
     def end_turn(self, *, may_count: bool) -> None:
         """Give back the turn, if there is one. `may_count`: Market may have counted the request."""
-        turn, self.turn = self.turn, None
-        if turn is not None:
-            turn.end(may_count=may_count)
+        if self.turn is not None:
+            self.turn.end(may_count=may_count)  # first: an interrupt between the two must not lose it
+            self.turn = None
 
     def clean(self, error: Exception) -> None:
         """Take the secrets out of a defect."""

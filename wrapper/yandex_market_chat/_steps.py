@@ -46,6 +46,7 @@ class AwaitTurn(NamedTuple):
     """Wait for a turn among all who share limits, or until the total time has passed."""
 
     turn: "Turn"
+    seconds: float
 
 
 class Pause(NamedTuple):
@@ -132,25 +133,31 @@ def when_allowed(send: Send, rules: Rules, step: MakeRequest, resume: float) -> 
         spent = rules.quotas.spent_for(key, now)
         pause = max(resume - now, spent)
         if spent and (now + pause >= step.deadline or not rules.waits_for_limits):
+            send.end_turn(may_count=False)
             return known_to_be_spent(step.operation, rules.quotas.of(key))
         if now + max(pause, 0.0) >= step.deadline:
+            send.end_turn(may_count=False)
             return out_of_time("before a request could begin")
         if pause > 0:
+            send.end_turn(may_count=False)
             log_debug(send, "pause of %.3f s", pause, pause=pause)
             yield Pause(pause)
         elif has_slot and (rules.limits is None or (send.turn is not None and send.turn.granted)):
             return None
         elif has_slot and rules.limits is not None:
-            yield from await_turn(send, rules, rules.limits, step.operation)
+            yield from await_turn(send, rules, rules.limits, step)
+            if send.turn is None:  # spent, others say; if what is known here says otherwise, not at once again
+                resume = rules.clock() + FIRST_PAUSE
         else:
             yield TakeSlot()
         has_slot = pause <= 0
 
 
-def await_turn(send: Send, rules: Rules, limits: "Limits", operation: str) -> Steps[None]:
+def await_turn(send: Send, rules: Rules, limits: "Limits", step: MakeRequest) -> Steps[None]:
     """Wait for a turn, and learn what others know of the quotas: this one may be spent."""
-    send.turn = limits.ask(send.business_id, operation)
-    yield AwaitTurn(send.turn)
+    send.turn = limits.turn(send.business_id, step.operation)
+    send.turn.ask()
+    yield AwaitTurn(send.turn, max(0.0, step.deadline - rules.clock()))
     send.turn.tell(partial(rules.learn, send.business_id))
     if not send.turn.granted:
         send.end_turn(may_count=False)

@@ -24,6 +24,7 @@ import redis
 
 import yandex_market_chat
 from yandex_market_chat import AsyncChatClient, ChatClient, DeliveryUnknownError, InvalidRequestError, SharedLimits
+from yandex_market_chat.shared import Limits
 from yandex_market_chat.shared._file import FileEngine
 from yandex_market_chat.shared._redis import RedisEngine
 from yandex_market_chat.shared._rule import ANSWERED, LOST, Ask, End, Reply, Told, Trip, exchange
@@ -283,7 +284,8 @@ def test_one_who_only_waits_costs_little(server: MockServer, where: str) -> None
     """Less than 1 % of a core, four threads waiting for a slot."""
     limits = (SharedLimits.redis if where.startswith("redis") else SharedLimits.file)(where, slots=1)
     host = server.base_url.removeprefix("http://")
-    turn = limits._keeper.ask(f"{host}/1", "sendFileToChat")
+    turn = Limits(limits, host).turn(1, "sendFileToChat")
+    turn.ask()
     turn.wait(10)
     assert turn.granted
     told = finish(start(server, where, 30.0, options={"slots": 1}, total=30.0))

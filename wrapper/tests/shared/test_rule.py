@@ -21,6 +21,8 @@ class Flight:
 
     operation: str
     who: str
+    probes: bool = False
+    """It goes alone after others were lost, to learn whether they counted: the one that may be refused."""
     counted_at: float | None = None
     left: int = 0
 
@@ -36,6 +38,7 @@ class World:
     flights: dict[str, Flight] = field(default_factory=dict)
     used: Counter[tuple[str, int]] = field(default_factory=Counter)
     refused: int = 0
+    lost: set[str] = field(default_factory=set)
     asked: int = 0
 
     def tell(self, trip: Trip) -> Reply:
@@ -48,7 +51,8 @@ class World:
         name = str(self.asked)
         granted = name in self.tell(Trip(asks=[Ask(name, operation)], who=who)).granted
         if granted:
-            self.flights[name] = Flight(operation, who)
+            alone = all(flight.operation != operation for flight in self.flights.values())
+            self.flights[name] = Flight(operation, who, alone and operation in self.lost)
         return granted
 
     def arrive(self, flight: Flight) -> None:
@@ -56,7 +60,7 @@ class World:
         if flight.counted_at is None:
             window = (flight.operation, int((self.now + self.ahead) // WINDOW))
             self.used[window] += 1
-            self.refused += self.used[window] > QUOTA
+            self.refused += self.used[window] > QUOTA and not flight.probes
             flight.left, flight.counted_at = max(0, QUOTA - self.used[window]), self.now
 
     def end(self, name: str, fate: str) -> None:
@@ -72,6 +76,8 @@ class World:
             self.arrive(flight)
         elif flight.counted_at is not None:
             fate = LOST
+        if fate == LOST:
+            self.lost.add(flight.operation)
         self.tell(Trip(ends=[End(name, flight.operation, fate, told)], who=flight.who))
 
     def renew(self) -> None:
@@ -92,6 +98,7 @@ EVENTS = st.lists(
 @settings(derandomize=True, max_examples=400, deadline=None, database=None)
 @given(EVENTS, st.sampled_from([0.0, 2820.0, -10_800.0]))
 def test_no_slot_and_no_quota_is_overrun(events: list[tuple[str, int]], ahead: float) -> None:
+    """Only one that goes alone after others were lost may be refused: it asks what they have used."""
     world = World(ahead=ahead)
     for event, number in events:
         names = sorted(world.flights)
@@ -105,6 +112,7 @@ def test_no_slot_and_no_quota_is_overrun(events: list[tuple[str, int]], ahead: f
             # A process was killed: what it began goes on at the server, and nobody tells its end.
             world.now += 31
             for name in [name for name, flight in world.flights.items() if flight.who == f"process {number % 3}"]:
+                world.lost.add(world.flights[name].operation)
                 world.arrive(world.flights.pop(name))
             world.renew()
         elif name is not None and event == "arrive":
@@ -145,6 +153,18 @@ def test_after_a_restart_a_renewal_registers_anew(events: list[tuple[str, int]],
         '{"windows": {"send": {"left": "many", "renewed": 50}}}',
         '{"windows": {"send": {"left": 0, "renewed": null}}}',
         '{"line": {"b": {"since": 0, "seen": []}}}',
+        *(
+            f'{{"leases": {{"a{n}": {{"operation": "send", "expires": {each}, "length": {each}, "mark": 0}}'
+            + ', "b": {"operation": "send", "expires": 20, "length": 30, "mark": 0}' * 3
+            + "}}"
+            for n, each in enumerate(["1e300", "NaN", "Infinity", "true", "1" + "0" * 400])
+        ),
+        *(
+            f'{{"windows": {{"send": {{"left": {left}, "renewed": 50, "until": 60}}}}}}'
+            for left in ("-1", "0.5", "1e30")
+        ),
+        '{"windows": {"send": {"left": 0, "renewed": 50, "until": 1e30}}}',
+        '{"windows": {"send": {"left": 0, "renewed": 50, "until": NaN}}}',
     ],
 )
 def test_a_state_that_cannot_be_read_is_none(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import re
@@ -13,8 +14,10 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -30,6 +33,7 @@ from yandex_market_chat import (
     SharedLimits,
     WaitTimeoutError,
 )
+from yandex_market_chat.batch import send_batch
 from yandex_market_chat.shared._file import FileEngine
 from yandex_market_chat.testing import Answer, Fault, MockServer
 
@@ -69,7 +73,8 @@ sys.stdin.read()
 IN_AN_UPDATE = """
 import os, signal, sys
 from yandex_market_chat.shared._file import FileEngine
-engine, other = FileEngine(sys.argv[1]), FileEngine(sys.argv[1])
+engine = FileEngine.at(sys.argv[1])
+other = FileEngine(sys.argv[1])  # as of another process
 def decide(text, now):
     if text == "before":  # it is decided anew, with the transaction open
         os.kill(os.getpid(), signal.SIGKILL)
@@ -77,6 +82,31 @@ def decide(text, now):
     return "after", None
 engine.update("key", decide)
 """
+FORKS = """
+import os, sys
+from yandex_market_chat import ChatClient, SharedLimits
+url, key, limits, _ = sys.argv[1:]
+chat = ChatClient(api_key=key, base_url=url, shared_limits=SharedLimits.file(limits, lease=1))
+chat.send_file(b"x", business_id=1, chat_id=2)
+if os.fork():
+    os._exit(0)
+chat.send_file(b"x", business_id=1, chat_id=2)
+print("sent", flush=True)
+sys.stdin.read()
+"""
+WITHOUT_THREADS = """
+import sys, threading
+from yandex_market_chat import ChatClient
+url, key, limits, _ = sys.argv[1:]
+start, threading.Thread.start = threading.Thread.start, lambda thread: (_ for _ in ()).throw(RuntimeError("no thread"))
+with ChatClient(api_key=key, base_url=url, shared_limits=limits) as chat:
+    chat.send_file(b"x", business_id=1, chat_id=2)
+    threading.Thread.start = start
+    chat.send_file(b"x", business_id=1, chat_id=2)
+"""
+LOOKS = (
+    "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('SELECT * FROM state').fetchall(); db.close()"
+)
 WITHOUT_ROOM = """
 import resource, sys
 from yandex_market_chat import ChatClient, SharedLimits
@@ -190,7 +220,7 @@ def test_a_send_longer_than_its_lease_keeps_its_slot(server: MockServer, limits:
 def test_who_is_killed_in_an_update_has_changed_nothing(limits: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", IN_AN_UPDATE, str(limits)], check=False, timeout=60)
     assert killed.returncode == -signal.SIGKILL
-    assert FileEngine(str(limits)).update("key", lambda text, now: ("next", text)) == "before"
+    assert FileEngine.at(str(limits)).update("key", lambda text, now: ("next", text)) == "before"
 
 
 def test_a_program_that_ends_in_the_middle_leaves_no_slot_behind(server: MockServer, limits: Path) -> None:
@@ -285,6 +315,119 @@ def test_a_forked_child_takes_turns_of_its_own(busy: MockServer, limits: Path) -
     assert (len(busy.received), {request.status for request in busy.requests}) == (11, {200})
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_holds_the_file_as_others_do(server: MockServer, limits: Path) -> None:
+    """Whoever closes it last removes what is beside it: a child that nobody sees would go on with what is gone."""
+    arguments = (server.base_url, server.api_key, str(limits), "")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", FORKS, *arguments], **pipes) as program:  # type: ignore[call-overload]
+        assert program.stdout is not None
+        assert program.stdout.readline() == "sent\n"
+        program.wait()
+        subprocess.run([sys.executable, "-c", LOOKS, str(limits)], check=True)
+        assert Path(f"{limits}-wal").exists()
+
+
+def test_one_file_is_one_engine_however_it_is_spelled(server: MockServer, limits: Path) -> None:
+    other = limits.with_name("link.sqlite")
+    other.symlink_to(limits)
+    first, second = client(server, str(limits)), client(server, SharedLimits.file(other))
+    send(first)
+    send(second)
+    subprocess.run([sys.executable, "-c", LOOKS, str(limits)], check=True)
+    assert Path(f"{limits}-wal").exists()
+    assert FileEngine.at(str(limits)) is FileEngine.at(str(other))
+
+
+def test_an_engine_that_answers_is_not_away_however_short_grace_is(
+    server: MockServer, limits: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chat = client(server, SharedLimits.file(limits, slots=1, grace=0))
+    server.script(*[Fault(delay=0.4)] * 3)
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda _: send(chat), range(3)))
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_an_engine_that_forgets_is_told_again_who_is_in_flight(server: MockServer, limits: Path) -> None:
+    server.script(Fault(delay=4.0))
+    with ThreadPoolExecutor(1) as threads:
+        long = threads.submit(send, client(server, SharedLimits.file(limits, slots=1)))
+        wait_for(lambda: len(server.requests) == 1)
+        with sqlite3.connect(limits) as db:
+            db.execute("DELETE FROM state")
+        db.close()
+        assert in_flight(limits) == 0
+        wait_for(lambda: in_flight(limits) == 1)
+        assert not long.done()
+        long.result()
+
+
+def test_a_turn_that_nobody_has_any_more_is_given_back(server: MockServer, limits: Path) -> None:
+    shared = SharedLimits.file(limits, slots=1)
+    server.script(Fault(delay=1.0))
+    loop = asyncio.new_event_loop()
+    chat = AsyncChatClient(api_key=server.api_key, base_url=server.base_url, shared_limits=shared)
+    with ThreadPoolExecutor(1) as threads:
+        long = threads.submit(send, client(server, shared))
+        wait_for(lambda: len(server.requests) == 1)
+        task = loop.create_task(chat.send_file(b"x", business_id=1, chat_id=2))
+        loop.run_until_complete(asyncio.sleep(0.2))
+        loop.close()  # a program that ends badly
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        del task
+        long.result()
+    gc.collect()
+    assert send(client(server, shared), timeout=10).attempts == 1
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+def test_a_batch_and_others_on_one_client_do_not_wait_for_each_other(
+    busy: MockServer, limits: Path, tmp_path: Path, slots: int
+) -> None:
+    (tmp_path / "a.pdf").write_bytes(b"x")
+    rows = ["business_id,chat_id,file,key", *(f"1,9,a.pdf,{number}" for number in range(20))]
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    shared = SharedLimits.file(limits, slots=slots)
+
+    async def both() -> None:
+        async with AsyncChatClient(
+            api_key=busy.api_key, base_url=busy.base_url, shared_limits=shared, max_parallel=slots, timeout=30.0
+        ) as chat:
+            result, *_ = await asyncio.gather(
+                send_batch(chat, tmp_path / "manifest.csv", journal=tmp_path / "journal"),
+                *(chat.send_file(b"x", business_id=1, chat_id=2) for _ in range(20)),
+            )
+            assert result.sent == 20
+
+    asyncio.run(both())
+    assert {request.status for request in busy.requests} == {200}
+
+
+def test_what_was_told_late_does_not_outlive_its_hour(busy: MockServer, limits: Path) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    first, second = client(busy, SharedLimits.file(limits, grace=0.5)), client(busy, SharedLimits.file(limits))
+    send(first)
+    busy.clock.set(hour - timedelta(seconds=3))
+    busy.limits.spend(1, busy.limits.remaining(1) - 1)
+    busy.script(Fault(delay=0.5))
+    with ThreadPoolExecutor(1) as threads:
+        last = threads.submit(send, first)
+        wait_for(lambda: len(busy.requests) == 2)
+        db = sqlite3.connect(limits, isolation_level=None)
+        db.execute("BEGIN EXCLUSIVE")
+        last.result()
+        time.sleep(3.5)  # it could not be told that none were left, and now more are
+        db.execute("COMMIT")
+        db.close()
+    wait_for(lambda: in_flight(limits) == 0)
+    began = time.process_time()
+    assert send(second, timeout=30).attempts == 1
+    assert time.process_time() - began < 1
+    assert {request.status for request in busy.requests} == {200}
+
+
 # A file that cannot be used
 
 
@@ -321,7 +464,7 @@ def test_a_file_that_cannot_be_used_loses_nothing(
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(told) == 1
     assert "the shared limits are away" in told[0]
-    assert str(limits) in told[0]
+    assert os.path.realpath(limits) in told[0]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -374,6 +517,47 @@ def test_a_file_that_is_broken_within_is_set_aside(server: MockServer, limits: P
     limits.write_bytes(content)
     assert send(client(server, SharedLimits.file(limits))).attempts == 1
     assert Path(f"{limits}.broken").read_bytes() == content
+
+
+def test_a_file_that_others_keep_from_being_written_holds_up_nobody(server: MockServer, limits: Path) -> None:
+    """It can be read all the time, and what is read says that one is in flight."""
+    server.script(Fault(delay=1.5))
+    with ThreadPoolExecutor(1) as threads:
+        long = threads.submit(send, client(server, SharedLimits.file(limits)))
+        wait_for(lambda: len(server.requests) == 1)
+        db = sqlite3.connect(limits, isolation_level=None)
+        db.execute("BEGIN IMMEDIATE")
+        assert another(server, limits, 1).wait(25) == 0  # a lease lasts 30 s
+        db.execute("COMMIT")
+        db.close()
+        long.result()
+
+
+def test_without_threads_it_goes_on_alone(server: MockServer, limits: Path) -> None:
+    arguments = (server.base_url, server.api_key, str(limits), "")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_THREADS, *arguments], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr.count("no thread can be started") == 1
+    assert len(server.received) == 2
+    assert in_flight(limits) == 0
+
+
+def test_who_writes_the_log_may_send(server: MockServer, limits: Path) -> None:
+    limits.mkdir()
+    chat = client(server, SharedLimits.file(limits, grace=0))
+
+    class Alarm(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            chat.send_file(b"x", business_id=3, chat_id=4)
+
+    alarm = Alarm(logging.WARNING)
+    logging.getLogger("yandex_market_chat").addHandler(alarm)
+    try:
+        send(chat, timeout=30)
+    finally:
+        logging.getLogger("yandex_market_chat").removeHandler(alarm)
+    assert len(server.received) == 2
 
 
 def test_alone_it_makes_one_request_at_once(server: MockServer, limits: Path) -> None:
@@ -475,6 +659,17 @@ def test_what_cannot_be_used_is_refused(value: object, said: str) -> None:
 def test_options_that_cannot_be_used_are_refused(named: dict[str, float], said: str) -> None:
     with pytest.raises(InvalidRequestError, match=said):
         SharedLimits.file("limits.sqlite", **named)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("named", [{"slots": 0}, {"grace": -1}, {"lease": 0}])
+def test_a_refused_option_shows_no_password(named: dict[str, float]) -> None:
+    for make, url in ((SharedLimits.redis, "redis://:S3cr3t@host"), (SharedLimits.file, "redis://:S3cr3t@host")):
+        with pytest.raises(InvalidRequestError) as raised:
+            make(url, **named)  # type: ignore[arg-type]
+        shown = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
+        frames = [frame for frame in shown.stack if "tests" not in frame.filename]
+        assert frames
+        assert not any("S3cr3t" in value for frame in frames for value in (frame.locals or {}).values())
 
 
 def test_they_are_not_made_directly_nor_pickled(limits: Path) -> None:

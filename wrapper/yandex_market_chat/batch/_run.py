@@ -13,10 +13,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from .. import _errors as errors
-from .._async_client import BatchDoor
+from .._async_client import BatchDoor, Place
 from .._claims import Kind
 from .._file import name_and_type, read_path
 from .._history import comparable
@@ -32,9 +32,6 @@ from ._reach import Reach
 from ._result import BatchProgress, BusinessProgress
 from ._room import Room
 from ._writer import UnwrittenError, Writer
-
-if TYPE_CHECKING:
-    from ..shared._keeper import Turn
 
 ITEMS = 5_000
 """About so many are fetched at once, for all businesses together."""
@@ -289,16 +286,16 @@ class Run:
         except (OSError, ValueError, FileChangedError) as error:
             return error
         try:
-            turn = await self._door.take_turn(item.business_id, lambda: self._ends)  # before the row says "sending"
+            place = await self._door.take_place(item.business_id, lambda: self._ends)  # before the row says "sending"
         except errors.QuotaExceededError as error:
             return error
         try:
-            return None if self._ends else await self._send_now(item, content, turn)
+            return None if self._ends else await self._send_now(item, content, place)
         finally:
-            if turn is not None:
-                turn.end(may_count=False)  # unless it was given back with what it was used for
+            if place is not None:
+                self._door.give_back(place)
 
-    async def _send_now(self, item: Item, content: bytes, turn: Turn | None) -> SentFile | Exception | None:
+    async def _send_now(self, item: Item, content: bytes, place: Place | None) -> SentFile | Exception | None:
         name = name_and_type(b"", item.name or Path(item.file).name, item.content_type)[0]
         known = {"sent_name": name, "sent_size": len(content)}
         if not item.unknown_attempts:
@@ -317,7 +314,7 @@ class Run:
                 chat_id=chat_id,
                 name=name,
                 content_type=item.content_type,
-                turn=turn,
+                place=place,
             )
         except errors.DeliveryUnknownError as error:
             if self._histories is not None:

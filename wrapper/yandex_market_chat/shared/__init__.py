@@ -11,6 +11,7 @@ from .._options import check_count, refuse
 if TYPE_CHECKING:
     from ._engine import Engine
     from ._keeper import Keeper, Turn
+    from ._redis import RedisEngine
 
 
 class SharedLimits:
@@ -52,11 +53,14 @@ class SharedLimits:
             InvalidRequestError: an argument cannot be used.
         """
         text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-        if not isinstance(text, str) or not text or "\0" in text:
+        is_path = isinstance(text, str) and text.strip() and "\0" not in text and "://" not in text
+        if not isinstance(text, str) or not is_path:
+            del path, text  # a URL may hold a password
             refuse("SharedLimits.file takes the path of a file.")
+        _check_options(slots, lease, grace)
         from ._file import FileEngine  # with sqlite3: only for who shares by a file
 
-        return cls._made(FileEngine(text), repr(text), slots, lease, grace)
+        return cls._made(FileEngine.at(text), repr(text), slots, lease, grace)
 
     @classmethod
     def redis(
@@ -79,35 +83,16 @@ class SharedLimits:
         Raises:
             InvalidRequestError: an argument cannot be used, or redis-py is not installed.
         """
-        try:
-            import redis
-
-            from ._redis import RedisEngine
-        except ImportError:
-            refuse("Shared limits in Redis need redis-py: pip install 'yandex-market-chat[redis]'.")
-        if isinstance(url_or_client, str):
-            try:
-                engine = RedisEngine.at(url_or_client)
-            except Exception:  # its text may hold the password
-                engine = None
-            if engine is None:
-                del url_or_client
-                refuse("The URL of the shared limits cannot be used; it is like redis://host:6379/0.")
-        elif isinstance(url_or_client, redis.Redis):
-            engine = RedisEngine(url_or_client)
-        else:
-            refuse(
-                "SharedLimits.redis takes a URL or a redis.Redis (for AsyncChatClient, too: no redis.asyncio client), "
-                f"not {type(url_or_client).__module__}.{type(url_or_client).__qualname__}."
-            )
+        url_or_client, given = None, url_or_client  # an error may be shown with the locals of this frame
+        engine = _redis_engine(given)
+        del given
+        _check_options(slots, lease, grace)
+        if isinstance(engine, str):
+            refuse(engine)
         return cls._made(engine, "redis", slots, lease, grace)
 
     @classmethod
     def _made(cls, engine: Engine, where: str, slots: int, lease: float, grace: float) -> SharedLimits:
-        check_count("slots", slots)
-        for name, value, least in (("lease", lease, 1), ("grace", grace, 0)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= 3600:
-                refuse(f"{name} must be a number of seconds from {least} to 3600.")
         from ._keeper import Keeper  # with asyncio: for who shares
 
         made = cls.__new__(cls)
@@ -121,6 +106,33 @@ class SharedLimits:
         raise TypeError("SharedLimits cannot be pickled: make them anew in each process.")
 
 
+def _check_options(slots: int, lease: float, grace: float) -> None:
+    check_count("slots", slots)
+    for name, value, least in (("lease", lease, 1), ("grace", grace, 0)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= 3600:
+            refuse(f"{name} must be a number of seconds from {least} to 3600.")
+
+
+def _redis_engine(given: Any) -> RedisEngine | str:
+    """Return the engine, or why there is none: what is raised here would show a URL with its password."""
+    try:
+        import redis
+
+        from ._redis import RedisEngine
+    except ImportError:
+        return "Shared limits in Redis need redis-py: pip install 'yandex-market-chat[redis]'."
+    if isinstance(given, redis.Redis):
+        return RedisEngine(given)
+    if isinstance(given, str):
+        try:
+            return RedisEngine.at(given)
+        except Exception:  # its text may hold the password
+            return "The URL of the shared limits cannot be used; it is like redis://host:6379/0."
+    kind = f"{type(given).__module__}.{type(given).__qualname__}"
+    takes = "a URL or a redis.Redis (for AsyncChatClient, too: no redis.asyncio client)"
+    return f"SharedLimits.redis takes {takes}, not {kind}."
+
+
 class Limits:
     """Shared limits as one client uses them."""
 
@@ -128,9 +140,11 @@ class Limits:
         self._keeper: Keeper = shared._keeper
         self._host = host
 
-    def ask(self, business_id: int, operation: str) -> Turn:
-        """Ask for the turn of a request."""
-        return self._keeper.ask(f"{self._host}/{business_id}", operation)
+    def turn(self, business_id: int, operation: str) -> Turn:
+        """Return the turn of a request, which is to be asked for."""
+        from ._keeper import Turn
+
+        return Turn(self._keeper, f"{self._host}/{business_id}", operation)
 
     def flush(self) -> None:
         """See to it that what has ended is told: a process may end next, in a way that runs nothing more."""

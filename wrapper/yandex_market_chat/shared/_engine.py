@@ -23,7 +23,3 @@ class Engine(Protocol):
     def update(self, key: str, decide: Decide[T]) -> T:
         """Replace the state of a key by what is decided, in one step; raise an `EngineError` if that is impossible."""
         ...
-
-    def reset(self) -> None:
-        """Let go of what belongs to the parent of a forked process."""
-        ...

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from contextlib import suppress
+from weakref import WeakValueDictionary
 
 from .._send import logger
 from ._engine import PATIENCE, Decide, EngineError, T
@@ -16,21 +18,41 @@ _NO_DATABASE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class FileEngine:
-    """Used by one thread. Nothing is synced: after a power cut the state may be lost, which costs one request."""
+    """One connection to a file. Nothing is synced: after a power cut the state may be lost, which costs one request.
+
+    There is one a file and process, made by `at`: a process that closes any descriptor of a file loses all the locks
+    that it has on it. For the same reason none is open while the process is forked.
+    """
 
     def __init__(self, path: str) -> None:
-        self.path = os.path.abspath(path)  # a later chdir does not matter
+        self.path = path
         self._db: sqlite3.Connection | None = None
         self._inode = 0
-        self._abandoned: list[object] = []
+        self._lock = threading.Lock()
 
-    def reset(self) -> None:
-        """Let go of the parent's connection without closing it: what that would release is the parent's."""
-        self._abandoned.append(self._db)
-        self._db = None
+    @classmethod
+    def at(cls, path: str) -> FileEngine:
+        """Return the one of that file, however it is spelled; a later chdir does not matter."""
+        path = os.path.realpath(path)
+        with _making:
+            return _engines.setdefault(path, cls(path))
+
+    def before_fork(self) -> None:
+        """Close the connection, and keep others from making one; do without if somebody holds it for long."""
+        if self._lock.acquire(timeout=2 * PATIENCE):
+            self._close()
+
+    def after_fork(self) -> None:
+        """Let it be used again: in the parent, and in the child."""
+        if self._lock.locked():
+            self._lock.release()
 
     def update(self, key: str, decide: Decide[T]) -> T:
         """Read without a lock; if something is to be written, compare with one, and decide again by what is newer."""
+        with self._lock:
+            return self._locked(key, decide)
+
+    def _locked(self, key: str, decide: Decide[T]) -> T:
         try:
             try:
                 return self._update(self._connection(), key, decide)
@@ -73,9 +95,10 @@ class FileEngine:
             if self._db is not None and os.stat(self.path).st_ino == self._inode:
                 return self._db
         self._close()
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         self._inode = os.stat(self.path).st_ino
-        # check_same_thread: at exit another thread gives back what is held.
+        # check_same_thread: the thread of another keeper may use it, and who forks closes it.
         self._db = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
         self._prepare(self._db)
         return self._db
@@ -114,3 +137,26 @@ class FileEngine:
         if db is not None:
             with suppress(sqlite3.Error):
                 db.close()
+
+
+_making = threading.Lock()
+_engines: WeakValueDictionary[str, FileEngine] = WeakValueDictionary()
+_held: list[FileEngine] = []
+
+
+def _before_fork() -> None:
+    _making.acquire()
+    _held.extend(_engines.values())
+    for engine in _held:
+        engine.before_fork()
+
+
+def _after_fork() -> None:
+    for engine in _held:
+        engine.after_fork()
+    _held.clear()
+    _making.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

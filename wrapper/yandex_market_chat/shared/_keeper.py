@@ -2,6 +2,10 @@
 
 It renews what is in flight, asks for those who wait, and gives back what has ended. If the engine fails, nobody waits
 for it longer than `grace`: then the process goes on alone with one slot a business, and what is owed is told later.
+
+Callers share nothing with that thread but a plain lock, which is held for moments, and a queue: an interrupt between
+any two lines of theirs leaves neither behind. What calls foreign code (the log, an event loop) is done without it. A
+turn that nobody has any more, since its event loop was closed, is given back by itself.
 """
 
 from __future__ import annotations
@@ -13,13 +17,16 @@ import os
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from queue import Empty, SimpleQueue
 from secrets import token_hex
-from weakref import WeakSet
+from typing import NamedTuple
+from weakref import WeakSet, ref
 
 from .._quota import Quota
 from .._send import log_safely
@@ -30,12 +37,16 @@ POLL = 0.015, 0.045
 """Seconds between two questions for somebody who waits, at random between these, so that nobody comes always first."""
 SLOWEST = 4.0
 """By how much these are stretched while nothing changes."""
+LOOK = 1.0
+"""Seconds after which it is looked whether the engine still knows who is in flight: it may have lost its state."""
 RETRY = 0.25
-"""Seconds between two tries of an engine that fails."""
+"""Seconds between two tries of an engine that is away; a fifth of it before that is sure."""
+DOUBT = 0.1
+"""Seconds that an engine has which seems to be away: it may have been this process that stood still."""
 
 
 class Turn:
-    """One request's turn: waited for, had, and given back once."""
+    """One request's turn: asked for, waited for, had, and given back once."""
 
     def __init__(self, keeper: Keeper, key: str, operation: str) -> None:
         self.id = token_hex(8)
@@ -44,28 +55,51 @@ class Turn:
         self.asked = time.monotonic()
         self.quotas: dict[str, rule.Told] = {}
         """Of all operations of the business, as of the exchange that ended the waiting."""
-        self.ready: Future[bool] = Future()
+        self._decision: bool | None = None
         self._keeper = keeper
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._waker: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
 
     @property
     def granted(self) -> bool:
-        """Whether the request may begin. False: not yet, or the quota is spent."""
-        return self.ready.done() and self.ready.result()
+        """Whether the request may begin."""
+        return self._decision is True
+
+    @property
+    def spent(self) -> bool:
+        """Whether it may not, since the quota is spent."""
+        return self._decision is False
+
+    def ask(self) -> None:
+        """Ask for it. Who asks has the turn in hand by then, so that it is given back whatever happens next."""
+        self._keeper.ask(self)
+
+    def decide(self, granted: bool) -> None:
+        """End the waiting."""
+        self._decision = granted
+        self._gate.release()
+        if self._waker is not None:
+            loop, woken = self._waker
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(_wake, woken)
 
     def wait(self, seconds: float) -> None:
         """Wait at most so long until it is granted, or the quota turns out to be spent."""
-        until = time.monotonic() + seconds
-        while not self.ready.done() and (left := until - time.monotonic()) > 0:
-            with suppress(TimeoutError):
-                self.ready.result(min(left, self._keeper.patience))
-            self._keeper.overdue(self)
+        until, pause = time.monotonic() + seconds, self._keeper.patience
+        while self._decision is None and (left := until - time.monotonic()) > 0:
+            self._gate.acquire(timeout=min(left, pause))
+            pause = self._keeper.overdue(self)
 
     async def wait_async(self, seconds: float) -> None:
         """Do the same on an event loop."""
-        until, ready = time.monotonic() + seconds, asyncio.wrap_future(self.ready)
-        while not self.ready.done() and (left := until - time.monotonic()) > 0:
-            await asyncio.wait((ready,), timeout=min(left, self._keeper.patience))
-            self._keeper.overdue(self)
+        until, pause = time.monotonic() + seconds, self._keeper.patience
+        if self._waker is None:
+            loop = asyncio.get_running_loop()
+            self._waker = loop, loop.create_future()
+        while self._decision is None and (left := until - time.monotonic()) > 0:
+            await asyncio.wait((self._waker[1],), timeout=min(left, pause))
+            pause = self._keeper.overdue(self)
 
     def tell(self, learn: Callable[[str, Quota, float], object]) -> None:
         """Hand on what was learned of the quotas."""
@@ -85,6 +119,52 @@ class Turn:
         self._keeper.end(self, rule.LOST if may_count else rule.UNUSED, None)
 
 
+def _wake(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
+
+
+class _Entry(NamedTuple):
+    """A turn as the keeper knows it: the turn itself is its owner's."""
+
+    operation: str
+    turn: ref[Turn]
+
+
+class _Owed(NamedTuple):
+    """An end that is to be told. What it tells of the quota gets old meanwhile."""
+
+    end: rule.End
+    at: float
+
+    def aged(self, now: float) -> rule.End:
+        told = self.end.told
+        if told is not None:
+            left = told.seconds - (now - self.at)
+            told = told._replace(seconds=left) if left > 0 else None
+        return self.end._replace(told=told)
+
+
+@dataclass
+class _Business:
+    """All turns of one business, and how its engine does."""
+
+    waiting: dict[str, _Entry] = field(default_factory=dict)
+    held: dict[str, _Entry] = field(default_factory=dict)
+    owed: list[_Owed] = field(default_factory=list)
+    visited: bool = False
+    """Whether it is asked for now."""
+    renewed: float = 0.0
+    looked: float = 0.0
+    unanswered: float | None = None
+    """Since when the engine has answered nothing."""
+    doubted: float | None = None
+    """Since when that has lasted for `grace`."""
+    retry_at: float = 0.0
+    reason: str = "it does not answer"
+    alone: bool = False
+
+
 class Keeper:
     """Keeps the turns of a process with one engine."""
 
@@ -92,180 +172,216 @@ class Keeper:
         self._engine = engine
         self._slots = slots
         self._lease = lease
-        self._grace = grace
-        self.patience = max(grace, 0.05)
+        self.patience = max(grace - DOUBT, DOUBT / 2)
         """Seconds after which one who waits looks whether to go alone."""
-        self._begin()
+        self.begin_as_child()
         _keepers.add(self)
 
-    def _begin(self) -> None:
-        self._who = token_hex(8)
-        self._changed = threading.Condition()
-        self._exchange = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._waiting: dict[str, Turn] = {}
-        self._held: dict[str, Turn] = {}
-        self._owed: dict[str, list[rule.End]] = {}
-        self._renewed: dict[str, float] = {}
-        self._answered = time.monotonic()
-        self._reason = "they do not answer"
-        self._alone = False
-        self._failing = False
-        self._news = False
-
     def begin_as_child(self) -> None:
-        """Let go of what belongs to the parent of a forked process."""
-        self._engine.reset()
-        self._begin()
+        """Begin, or let go of what belongs to the parent of a forked process."""
+        self._who = token_hex(8)
+        self._lock = threading.Lock()
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._businesses: dict[str, _Business] = {}
+        self._dropped: deque[tuple[str, str]] = deque()
+        self._decided: deque[tuple[Turn, bool]] = deque()
+        self._messages: deque[tuple[str, tuple[str, ...]]] = deque()
+        self._away = False
 
-    def ask(self, key: str, operation: str) -> Turn:
+    def ask(self, turn: Turn) -> None:
         """Ask for a turn."""
-        turn = Turn(self, key, operation)
-        with self._changed:
-            self._waiting[turn.id] = turn
+        with self._lock:
+            business = self._businesses.setdefault(turn.key, _Business())
+            business.waiting[turn.id] = _Entry(turn.operation, ref(turn, partial(self._drop, turn.key, turn.id)))
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._work, name="yandex-market-chat limits", daemon=True)
-                self._thread.start()
-            self._note_news()
-        return turn
+                thread = threading.Thread(target=self._work, name="yandex-market-chat limits", daemon=True)
+                try:
+                    thread.start()
+                    self._thread = thread
+                except RuntimeError:  # no memory for it, or the interpreter ends
+                    business.reason = "no thread can be started"
+                    self._go_alone(business)
+            self._grant_alone(business)
+        self._bell.put(None)
+        self._call_others()
 
-    def overdue(self, turn: Turn) -> None:
-        """Go on alone if somebody has waited for the engine for `grace` seconds."""
-        with self._changed:
-            if turn.id in self._waiting and time.monotonic() - max(self._answered, turn.asked) >= self._grace:
-                self._go_alone()
+    def overdue(self, turn: Turn) -> float:
+        """Go on alone if the engine has answered nothing for `grace` seconds; return when to look again."""
+        with self._lock:
+            business, now = self._businesses.get(turn.key), time.monotonic()
+            if business is None or turn.id not in business.waiting or business.unanswered is None:
+                return self.patience
+            left = self.patience - (now - max(business.unanswered, turn.asked))
+            if left > 0:
+                return left
+            if business.doubted is None:
+                business.doubted = now
+            if now - business.doubted < DOUBT:
+                return DOUBT - (now - business.doubted)
+            self._go_alone(business)
+        self._call_others()
+        return self.patience
 
     def end(self, turn: Turn, fate: str, told: rule.Told | None) -> None:
         """Take it back, or out of the line; only the first time."""
-        with self._changed:
-            if self._waiting.pop(turn.id, None) is not None:
-                fate, told = rule.UNUSED, None  # the question may be under way, and be answered with a slot
-            elif self._held.pop(turn.id, None) is None:
-                return
-            self._owed.setdefault(turn.key, []).append(rule.End(turn.id, turn.operation, fate, told))
-            self._note_news()
+        with self._lock:
+            ended = self._end(turn.key, turn.id, fate, told)
+        if ended:
+            self._bell.put(None)
+            self._call_others()
 
-    def _note_news(self) -> None:
-        self._news = True
-        self._grant_alone()
-        self._changed.notify()
+    def _end(self, key: str, name: str, fate: str, told: rule.Told | None = None) -> bool:
+        business = self._businesses.get(key)
+        if business is None:
+            return False
+        if (entry := business.waiting.pop(name, None)) is not None:
+            fate, told = rule.UNUSED, None  # the question may be under way, and be answered with a slot
+        elif (entry := business.held.pop(name, None)) is None:
+            return False
+        business.owed.append(_Owed(rule.End(name, entry.operation, fate, told), time.monotonic()))
+        self._grant_alone(business)
+        return True
 
-    def _grant(self, turn: Turn, granted: bool) -> None:
-        del self._waiting[turn.id]
+    def _drop(self, key: str, name: str, _: object) -> None:
+        """Note that nobody has the turn any more. Called by the garbage collector, between any two lines."""
+        self._dropped.append((key, name))
+        self._bell.put(None)
+
+    def _grant(self, business: _Business, name: str, granted: bool) -> None:
+        entry = business.waiting[name]
+        turn = entry.turn()
+        if turn is None:
+            return  # it has been dropped, which is seen to next
+        del business.waiting[name]
         if granted:
-            self._held[turn.id] = turn
-        turn.ready.set_result(granted)
+            business.held[name] = entry
+        self._decided.append((turn, granted))
 
-    def _grant_alone(self) -> None:
-        """Let one request a business go, whatever the engine would say."""
-        for turn in list(self._waiting.values()) if self._alone else ():
-            if not any(other.key == turn.key for other in self._held.values()):
-                self._grant(turn, True)
+    def _grant_alone(self, business: _Business) -> None:
+        """Let one request go, whatever the engine would say."""
+        for name in list(business.waiting) if business.alone else ():
+            if not business.held:
+                self._grant(business, name, True)
 
-    def _go_alone(self) -> None:
-        if not self._alone:
-            self._alone = True
+    def _go_alone(self, business: _Business) -> None:
+        business.alone = True
+        if not self._away:
+            self._away = True
             text = "the shared limits are away (%s): this process goes on alone, with one request at once per business"
-            log_safely(logging.WARNING, text, self._reason, extra={})
-        self._grant_alone()
+            self._messages.append((text, (business.reason,)))
+        self._grant_alone(business)
+
+    def _call_others(self) -> None:
+        """Wake those who wait, and write to the log: neither may happen under the lock."""
+        with suppress(IndexError):
+            while True:
+                turn, granted = self._decided.popleft()
+                turn.decide(granted)
+        with suppress(IndexError):
+            while True:
+                text, values = self._messages.popleft()
+                log_safely(logging.WARNING, text, *values, extra={})
+
+    # The thread
 
     def _work(self) -> None:
         stretched = 1.0
         while True:
-            with self._changed:
-                pause = self._pause(stretched)
-                notified = pause > 0 and self._changed.wait(pause)
-                stretched = 1.0 if notified or self._news else min(stretched * 1.1, SLOWEST)
-                self._news = False
-                keys = self._keys()
+            with self._lock:
+                pause = min((self._pause(each, stretched) for each in self._businesses.values()), default=3600.0)
+            stretched = min(stretched * 1.1, SLOWEST)
+            with suppress(Empty):
+                self._bell.get(timeout=max(pause, 0.0))
+                stretched = 1.0
+                while True:
+                    self._bell.get_nowait()
+            with self._lock:
+                while self._dropped:
+                    self._end(*self._dropped.popleft(), rule.LOST)
+                keys = list(self._businesses)
             for key in keys:
-                if not self._visit(key):
-                    break
+                self._visit(key, self._businesses[key])
+                self._call_others()
 
-    def _pause(self, stretched: float) -> float:
+    def _pause(self, business: _Business, stretched: float) -> float:
         """Return the seconds until there is something to do."""
-        if self._alone or self._failing:
-            return RETRY if self._alone else RETRY / 5
-        if self._news:
+        now = time.monotonic()
+        if business.alone or business.retry_at > now:
+            return business.retry_at - now
+        if business.owed:
             return 0.0
-        now, third = time.monotonic(), self._lease / 3
-        due = min((self._renewed.get(turn.key, now) + third - now for turn in self._held.values()), default=3600.0)
-        return min(due, random.uniform(*POLL) * stretched) if self._waiting else due  # noqa: S311
+        pause = random.uniform(*POLL) * stretched if business.waiting else 3600.0  # noqa: S311
+        return min(pause, business.looked + LOOK - now) if business.held else pause
 
-    def _keys(self) -> list[str]:
-        turns = [*self._waiting.values(), *self._held.values()]
-        return list(dict.fromkeys([*self._owed, *(turn.key for turn in turns)]))
-
-    def _visit(self, key: str) -> bool:
-        """Tell and ask the engine for one business; False if that was impossible."""
-        with self._exchange:  # what is under way is told before `give_back` looks at what is left
-            with self._changed:
-                owed = self._owed.pop(key, [])
-                held = [turn for turn in self._held.values() if turn.key == key]
-                asks = [turn for turn in self._waiting.values() if turn.key == key]
-                due = self._alone or time.monotonic() >= self._renewed.get(key, 0.0) + self._lease / 3
-            renew = held if due else []
-            if not (owed or renew or asks):
-                return True
-            trip = rule.Trip(
-                owed,
-                [rule.Ask(turn.id, turn.operation) for turn in renew],
-                [rule.Ask(turn.id, turn.operation) for turn in asks],
-                self._who,
-            )
-            decide = partial(rule.exchange, trip=trip, slots=self._slots, length=self._lease)
-            try:
-                reply = self._engine.update(key, decide)
-            except Exception as error:  # whatever an engine raises: limits lose no send
-                self._failed(key, owed, str(error) if isinstance(error, EngineError) else type(error).__name__)
-                return False
-            self._succeeded(key, reply, asks, due)
-            return True
-
-    def _failed(self, key: str, owed: list[rule.End], reason: str) -> None:
-        with self._changed:
-            self._reason = reason
-            if owed:
-                self._owed[key] = [*owed, *self._owed.get(key, [])]
+    def _visit(self, key: str, business: _Business) -> None:
+        """Tell and ask the engine for one business, if there is anything."""
+        with self._lock:
             now = time.monotonic()
-            if any(now - max(self._answered, turn.asked) >= self._grace for turn in self._waiting.values()):
-                self._go_alone()
-            self._failing = True
+            look = business.held and now >= business.looked + LOOK
+            if not (business.owed or business.waiting or look or business.alone):
+                if not business.held:
+                    del self._businesses[key]
+                return
+            if now < business.retry_at:
+                return
+            business.visited = True
+            if business.unanswered is None:
+                business.unanswered = now
+            owed, business.owed = business.owed, []
+            due = business.alone or now >= business.renewed + self._lease / 3
+            trip = rule.Trip(
+                [each.aged(now) for each in owed],
+                [rule.Ask(name, entry.operation) for name, entry in business.held.items()],
+                [rule.Ask(name, entry.operation) for name, entry in business.waiting.items()],
+                self._who,
+                due,
+                business.alone,
+            )
+        decide = partial(rule.exchange, trip=trip, slots=self._slots, length=self._lease)
+        try:
+            reply = self._engine.update(key, decide)
+        except Exception as error:  # whatever an engine raises: limits lose no send
+            with self._lock:
+                business.visited, business.owed = False, [*owed, *business.owed]
+                business.reason = str(error) if isinstance(error, EngineError) else type(error).__name__
+                business.retry_at = time.monotonic() + (RETRY if business.alone else RETRY / 5)
+            return
+        with self._lock:
+            business.visited = business.alone = False
+            business.looked, business.retry_at = now, 0.0
+            business.unanswered = business.doubted = None
+            business.renewed = now if due else business.renewed
+            if self._away and not any(each.alone for each in self._businesses.values()):
+                self._away = False
+                self._messages.append(("the shared limits are back", ()))
+            for name in [ask.id for ask in trip.asks]:
+                if name in business.waiting and name in reply.granted | reply.spent:
+                    if (turn := business.waiting[name].turn()) is not None:
+                        turn.quotas = reply.quotas
+                    self._grant(business, name, name in reply.granted)
 
-    def _succeeded(self, key: str, reply: rule.Reply, asks: list[Turn], renewed: bool) -> None:
-        with self._changed:
-            self._answered, self._failing = time.monotonic(), False
-            if self._alone:
-                self._alone, self._reason = False, "they do not answer"
-                self._renewed.clear()
-                self._news = True
-                log_safely(logging.WARNING, "the shared limits are back", extra={})
-            if renewed:
-                self._renewed[key] = self._answered
-            for turn in asks:
-                if turn.id in self._waiting and turn.id in reply.granted | reply.spent:
-                    turn.quotas = reply.quotas
-                    self._grant(turn, turn.id in reply.granted)
+    # The end
 
     def give_back(self) -> None:
-        """Tell what is owed before the process ends: nobody is to wait for a lease that it left behind."""
-        with self._changed:
-            for turn in self._held.values():
-                self._owed.setdefault(turn.key, []).append(rule.End(turn.id, turn.operation, rule.LOST))
-            self._held.clear()
-            self._waiting.clear()
+        """Tell that all has ended before the process does: nobody is to wait for a lease that it left behind."""
+        with self._lock:
+            for key, business in self._businesses.items():
+                for name in [*business.held, *business.waiting]:
+                    self._end(key, name, rule.LOST)
         self.flush()
 
     def flush(self) -> None:
-        """Tell what is owed, in the thread that calls, unless the engine is away."""
-        if not self._exchange.acquire(timeout=2 * PATIENCE):
-            return  # its thread hangs in the engine
-        self._exchange.release()
-        with self._changed:
-            keys = [] if self._alone or self._failing else list(self._owed)
-        for key in keys:
-            if not self._visit(key):
-                return
+        """Wait until what has ended is told, unless the engine is away."""
+        until = time.monotonic() + 2 * PATIENCE
+        self._bell.put(None)
+        while time.monotonic() < until and self._thread is not None and self._thread.is_alive():
+            with self._lock:
+                now = time.monotonic()
+                well = [each for each in self._businesses.values() if each.retry_at <= now]
+                if not any(each.owed or each.visited for each in well):
+                    return
+            time.sleep(0.0005)
 
 
 _keepers: WeakSet[Keeper] = WeakSet()

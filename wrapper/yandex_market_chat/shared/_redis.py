@@ -38,9 +38,6 @@ class RedisEngine:
         pool.connection_class(**pool.connection_kwargs)  # raises for what it does not know; connects nowhere
         return cls(client)
 
-    def reset(self) -> None:
-        """Do nothing: the client notices by itself that its process was forked."""
-
     def update(self, key: str, decide: Decide[T]) -> T:
         """Compare and swap; who loses decides again by what the winner wrote."""
         name = f"yandex-market-chat:{{{key}}}"

@@ -56,6 +56,10 @@ class Trip(NamedTuple):
     """All that wait now."""
     who: str = ""
     """The process, for its place in the line."""
+    due: bool = True
+    """Whether those in flight are to be renewed. Those that the engine has lost are registered anyway."""
+    writes: bool = False
+    """Whether to write in any case: an engine that only reads is none."""
 
 
 class Reply(NamedTuple):
@@ -65,6 +69,12 @@ class Reply(NamedTuple):
     spent: frozenset[str]
     """Those asked for in vain because their quota is spent."""
     quotas: dict[str, Told]
+
+
+LONGEST_LEASE = 3600.0
+"""Seconds, as `SharedLimits` has it."""
+MOST, LATEST = 2**53, 253_402_300_000.0
+"""Counts from here on, and times after the year 9999, are nonsense."""
 
 
 @dataclass(slots=True)
@@ -113,6 +123,8 @@ class _Place:
 
     since: float
     seen: float
+    covered: bool = True
+    """Whether it waits for a slot. If it waits for its quota to be known, it holds up nobody."""
 
 
 @dataclass(slots=True)
@@ -136,16 +148,23 @@ class _State:
         return state if state.is_sound() else cls()
 
     def is_sound(self) -> bool:
-        """Whether all numbers are numbers: another version, or somebody's hand, may have written them."""
-        windows = self.windows.values()
-        numbers = [
-            *(number for lease in self.leases.values() for number in (lease.expires, lease.length, lease.mark)),
-            *(number for window in windows for number in (window.until, window.renewed, window.lost, window.accounted)),
-            *(number for window in windows for number in (window.limit, window.left) if number is not None),
-            *(number for place in self.line.values() for number in (place.since, place.seen)),
+        """Whether everything is what it is to be: another version, or somebody's hand, may have written it."""
+        leases, windows, places = self.leases.values(), self.windows.values(), self.line.values()
+        counts = [
+            *(lease.mark for lease in leases),
+            *(count for window in windows for count in (window.lost, window.accounted)),
+            *(count for window in windows for count in (window.limit, window.left) if count is not None),
         ]
-        texts = [lease.operation for lease in self.leases.values()]
-        return all(isinstance(each, int | float) for each in numbers) and all(isinstance(each, str) for each in texts)
+        times = [
+            *(time for lease in leases for time in (lease.expires, lease.length)),
+            *(time for window in windows for time in (window.until, window.renewed)),
+            *(time for place in places for time in (place.since, place.seen)),
+        ]
+        return (
+            all(type(count) is int and 0 <= count < MOST for count in counts)
+            and all(type(time) in (int, float) and 0 <= time < LATEST for time in times)
+            and all(isinstance(lease.operation, str) and lease.length <= LONGEST_LEASE for lease in leases)
+        )
 
     def write(self) -> str:
         def fields(each: Any) -> dict[str, Any]:
@@ -189,15 +208,15 @@ class _State:
         left = window.left or 0
         return left > 0 and (in_flight == 0 or left > in_flight + window.lost - window.accounted)
 
-    def take_slot(self, who: str, now: float, slots: int) -> bool:
+    def take_slot(self, who: str, now: float, slots: int, *, covered: bool) -> bool:
         """Whether it is this process's turn; if not, it stands in the line."""
-        place = self.line.get(who, _Place(now, 0.0))
-        before = sum(other.since < place.since for name, other in self.line.items() if name != who)
-        if slots - len(self.leases) > before:
+        place = self.line.get(who, _Place(now, 0.0, covered))
+        before = sum(other.covered and other.since < place.since for name, other in self.line.items() if name != who)
+        if covered and slots - len(self.leases) > before:
             self.line.pop(who, None)
             return True
-        if now - place.seen > REFRESHED:
-            place.seen = round(now, 3)
+        if now - place.seen > REFRESHED or (covered and not place.covered):
+            place.seen, place.covered = round(now, 3), covered
             place.since = min(round(place.since, 3), place.seen)
         self.line[who] = place
         return False
@@ -213,7 +232,8 @@ def exchange(text: str | None, now: float, *, trip: Trip, slots: int, length: fl
     for end in trip.ends:
         state.end(end, now)
     for renewal in trip.renewals:
-        state.hold(renewal, now, length)
+        if trip.due or renewal.id not in state.leases:
+            state.hold(renewal, now, length)
     granted, spent, asks = set(), set(), list(trip.asks)
     if not asks:
         state.line.pop(trip.who, None)
@@ -221,7 +241,9 @@ def exchange(text: str | None, now: float, *, trip: Trip, slots: int, length: fl
         window = state.window(ask.operation)
         if window.known(now) and window.left == 0 and ask.id not in state.leases:
             spent.add(ask.id)
-        elif ask.id in state.leases or (state.is_covered(ask.operation, now) and state.take_slot(trip.who, now, slots)):
+        elif ask.id in state.leases or state.take_slot(
+            trip.who, now, slots, covered=state.is_covered(ask.operation, now)
+        ):
             state.hold(ask, now, length)
             granted.add(ask.id)
     quotas = {
@@ -231,6 +253,5 @@ def exchange(text: str | None, now: float, *, trip: Trip, slots: int, length: fl
     }
     state.windows = {name: window for name, window in state.windows.items() if window != _Window()}
     written = state.write()
-    return None if written == (text or _State().write()) else written, Reply(
-        frozenset(granted), frozenset(spent), quotas
-    )
+    unchanged = written == (text or _State().write()) and not trip.writes
+    return None if unchanged else written, Reply(frozenset(granted), frozenset(spent), quotas)
