@@ -249,7 +249,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 
 
 .PHONY: lock
 lock: $(VENV)/node ## upgrade the pinned versions of all tools
-	$(COMPILE) pyproject.toml --extra cli --extra postgres --extra redis --group dev --output-file locks/dev.txt
+	$(COMPILE) pyproject.toml --extra cli --extra redis --group dev --output-file locks/dev.txt
 	$(COMPILE) pyproject.toml --group bench --output-file locks/bench.txt
 	$(COMPILE) --group bench-peer --output-file locks/bench-peer.txt
 	$(COMPILE) --group node --output-file locks/node.txt

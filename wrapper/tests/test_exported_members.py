@@ -224,14 +224,13 @@ def test_the_mock_server_needs_no_test_tools() -> None:
 
 
 def test_what_is_installed_requires_four_distributions_and_no_more() -> None:
-    required: dict[str | None, list[str]] = {None: [], "cli": [], "postgres": [], "redis": []}
+    required: dict[str | None, list[str]] = {None: [], "cli": [], "redis": []}
     for line in importlib.metadata.requires("yandex-market-chat") or []:
         extra = re.search("extra == '(.*)'", line)
         required[extra and extra[1]].append(re.split(r"[^\w.-]", line)[0])
     assert {extra: sorted(names) for extra, names in required.items()} == {
         None: ["attrs", "h11", "httpcore", "httpx"],
         "cli": ["click", "rich"],
-        "postgres": ["psycopg"],
         "redis": ["redis"],
     }
 
