@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from yandex_market_chat.batch import _run
+from yandex_market_chat.batch._journal import Item, Journal
 from yandex_market_chat.testing import Answer, Fault, MockServer
 
 from .conftest import Mailing
@@ -209,3 +214,26 @@ def test_a_stop_while_chats_are_opened(mailing: Mailing) -> None:
 
     asyncio.run(run())
     assert mailing.run().sent == 3
+
+
+def test_what_comes_back_while_more_is_looked_for_is_sent_once(
+    mailing: Mailing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow journal says that there is no more, when a line has come back before one whose file is being read."""
+    due, read = Journal.due, _run._read
+
+    def slow_read(folder: Path, item: Item) -> bytes:
+        time.sleep(1.0)
+        return read(folder, item)
+
+    def slow(journal: Journal, business_id: int, after: int, states: Sequence[str], most: int) -> list[Item]:
+        found = due(journal, business_id, after, states, most)
+        time.sleep(0 if found else 0.4)
+        return found
+
+    monkeypatch.setattr(Journal, "due", slow)
+    monkeypatch.setattr(_run, "_read", slow_read)
+    mailing.server.script_on(OPEN, Fault(delay=0.4), Fault(delay=0.2))
+    mailing.write("1,5,,a.pdf,", "1,,77,a.pdf,", "1,,78,b.pdf,", "1,,77,b.pdf,", header=HEADER)
+    assert mailing.run().sent == 4
+    assert sorted(mailing.arrived().values()) == [1, 1, 2]

@@ -151,9 +151,10 @@ class Run:
         async with asyncio.TaskGroup() as sends:
             while not (self._ends or sending.given_up or opening.given_up):
                 if not items and more:
-                    items += await self._writer.do(self._writer.journal.due, business, last, self._states, self._page)
-                    more = bool(items)
-                    last = items[-1].line if items else last
+                    page = await self._writer.do(self._writer.journal.due, business, last, self._states, self._page)
+                    items += page  # meanwhile others may have come back, from any line: these do not say where to go on
+                    more = bool(page)
+                    last = page[-1].line if page else last
                     continue
                 news.clear()
                 now = time.monotonic()
