@@ -29,6 +29,8 @@ class FileEngine:
         self._db: sqlite3.Connection | None = None
         self._inode = 0
         self._lock = threading.Lock()
+        self._paused = False
+        self._abandoned: list[object] = []
 
     @classmethod
     def at(cls, path: str) -> FileEngine:
@@ -39,13 +41,20 @@ class FileEngine:
 
     def before_fork(self) -> None:
         """Close the connection, and keep others from making one; do without if somebody holds it for long."""
-        if self._lock.acquire(timeout=2 * PATIENCE):
+        self._paused = self._lock.acquire(timeout=2 * PATIENCE)
+        if self._paused:
             self._close()
 
     def after_fork(self) -> None:
-        """Let it be used again: in the parent, and in the child."""
-        if self._lock.locked():
+        """Let it be used again, in the parent."""
+        if self._paused:
             self._lock.release()
+
+    def begin_as_child(self) -> None:
+        """Let it be used again, in the child, where nobody is that could hold the lock."""
+        self._lock = threading.Lock()
+        self._abandoned.append(self._db)  # not closed: what that would release is the parent's
+        self._db = None
 
     def update(self, key: str, decide: Decide[T]) -> T:
         """Read without a lock; if something is to be written, compare with one, and decide again by what is newer."""
@@ -158,5 +167,12 @@ def _after_fork() -> None:
     _making.release()
 
 
+def _begin_as_child() -> None:
+    for engine in _held:
+        engine.begin_as_child()
+    _held.clear()
+    _making.release()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_begin_as_child)

@@ -210,9 +210,13 @@ class Keeper:
         """Go on alone if the engine has answered nothing for `grace` seconds; return when to look again."""
         with self._lock:
             business, now = self._businesses.get(turn.key), time.monotonic()
-            if business is None or turn.id not in business.waiting or business.unanswered is None:
+            if business is None or turn.id not in business.waiting:
                 return self.patience
-            left = self.patience - (now - max(business.unanswered, turn.asked))
+            gone = self._thread is None or not self._thread.is_alive()  # by a defect
+            unanswered = turn.asked if gone else business.unanswered
+            if unanswered is None:
+                return self.patience
+            left = self.patience - (now - max(unanswered, turn.asked))
             if left > 0:
                 return left
             if business.doubted is None:
