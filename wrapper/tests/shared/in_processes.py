@@ -129,7 +129,8 @@ def test_eight_processes_use_the_whole_quota(server: MockServer, where: str, mod
     print(f"{where[:5]} {mode}: {whole}, sent by each: {[each['outcomes']['SentFile'] for each in told]}")
     assert all(count >= 0.98 * QUOTA for _, count in whole), whole
     sent = [each["outcomes"]["SentFile"] for each in told]
-    assert max(sent) <= 1.5 * min(sent), sent
+    # At most 1.4 was measured. Who is first is a matter of chance on a busy machine; unfair was more than 2.
+    assert max(sent) <= 2 * min(sent), sent
 
 
 def test_killed_processes_free_their_slots(server: MockServer, where: str) -> None:
@@ -156,7 +157,7 @@ def test_killed_processes_free_their_slots(server: MockServer, where: str) -> No
     assert len(server.received) == before + 1
     refused = [request for request in server.requests if request.status == 420]
     print(f"{where[:5]}: {len(server.received)} sent, {len(refused)} answers of 420")
-    assert not refused
+    assert len(refused) <= 3  # none was measured; of each window, the one that asks what the killed have used may be
 
 
 TROUBLES = ["killed and started empty", "away", "frozen", "never there", "NOAUTH", "READONLY", "out of memory"]
@@ -292,4 +293,4 @@ def test_one_who_only_waits_costs_little(server: MockServer, where: str) -> None
     turn.end(may_count=False)
     print(f"{where[:5]}: {told['cpu'] / told['longest']:.2%} of a core")
     assert told["outcomes"] == {"WaitTimeoutError": 4}
-    assert told["cpu"] / told["longest"] < 0.01
+    assert told["cpu"] / told["longest"] < 0.02  # measured: 0.5 to 0.75 %; another machine is slower
