@@ -39,6 +39,10 @@ class FileEngine:
         with _making:
             return _engines.setdefault(path, cls(path))
 
+    def __del__(self) -> None:
+        """Close the connection, which nobody else has."""
+        self._close()
+
     def before_fork(self) -> None:
         """Close the connection, and keep others from making one; do without if somebody holds it for long."""
         self._paused = self._lock.acquire(timeout=2 * PATIENCE)
