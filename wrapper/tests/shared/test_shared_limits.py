@@ -56,7 +56,8 @@ def limits(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def busy(server: MockServer) -> MockServer:
-    """A server that holds Market's limits."""
+    """A server that holds Market's limits, half an hour before they are renewed."""
+    server.clock.set(datetime.now(UTC).replace(minute=30))
     server.limits.enabled = True
     return server
 
@@ -200,7 +201,7 @@ def test_the_slot_of_a_killed_process_is_free_after_its_lease(server: MockServer
     holder.kill()
     holder.wait()
     db = sqlite3.connect(limits)
-    db.execute("""UPDATE state SET value = replace(value, '"length":30.0', '"length":-30.0')""")
+    db.execute("""UPDATE state SET value = replace(value, '"length":30.0', '"length":0.0')""")
     db.commit()
     db.close()
     assert send(client(server, shared), timeout=60).attempts == 1
