@@ -40,7 +40,8 @@ class SharedLimits:
 
         Args:
             path: of an SQLite file on a local disk (no network file system); made with mode 0600 if there is none. A
-                broken one is set aside with a WARNING; one of another kind is left alone, and nothing is shared.
+                corrupt file is renamed to ….broken, with a WARNING. A file of another kind is never changed: sharing is
+                off.
             slots: requests at once per business, from 1. Market allows 4.
             lease: seconds after which the slot of a killed process is free again, from 1 to 3600. While a request is in
                 flight it is renewed.
@@ -103,7 +104,7 @@ class SharedLimits:
         return f"<SharedLimits {getattr(self, '_where', 'not made')}>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("SharedLimits cannot be pickled: make them anew in each process.")
+        raise TypeError("SharedLimits cannot be pickled: create them in each process.")
 
 
 def _check_options(slots: int, lease: float, grace: float) -> None:

@@ -131,7 +131,7 @@ class FileEngine:
         db.execute("PRAGMA synchronous = OFF")
 
     def _set_aside(self) -> None:
-        """Begin anew beside a file that is broken. It is kept: it may be somebody's."""
+        """Rename a corrupt file, so that a new one is created. It is kept: it may belong to someone."""
         self._close()
         with open(self.path, "rb") as file:
             begins = file.read(16)
