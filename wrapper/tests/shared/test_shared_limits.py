@@ -306,6 +306,9 @@ def test_what_was_told_late_does_not_outlive_its_hour(busy: MockServer, limits: 
         db.execute("COMMIT")
         db.close()
     wait_for(lambda: in_flight(limits) == 0)
+    with sqlite3.connect(limits) as db:
+        assert '"left":0' not in "".join(value for (value,) in db.execute("SELECT value FROM state"))
+    db.close()
     began = time.process_time()
     assert send(second, timeout=30).attempts == 1
     assert time.process_time() - began < 1
