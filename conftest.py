@@ -1,7 +1,10 @@
-"""Every collected test runs, or the run fails: xdist keeps one of the tests that share a node id, and says nothing."""
+"""Every collected test runs, or the run fails: xdist by groups drops all but one of the tests that share a node id."""
 
 from __future__ import annotations
 
+import gc
+import signal
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -15,6 +18,16 @@ class _Guard:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._collected = self._reported = 0
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection(self) -> Generator[None, object, object]:
+        """Let the collector rest, and never look again at what is there afterwards: it stays to the end."""
+        gc.disable()
+        try:
+            return (yield)
+        finally:
+            gc.freeze()
+            gc.enable()
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._collected = len(session.items)
@@ -50,5 +63,9 @@ class _Guard:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the guard see the whole run."""
+    """Let the guard see the whole run, and the tests their signals: a job in the background inherits ignored ones."""
+    for name in ("SIGINT", "SIGHUP", "SIGQUIT"):
+        number = getattr(signal, name, None)  # Windows has SIGINT alone
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
     config.pluginmanager.register(_Guard(config))

@@ -146,6 +146,7 @@ def promises(python: str, url: str) -> dict[str, dict[str, float]]:
         "stall": min(stalls, key=lambda found: found["longest"]),
         "waiting": ask("waiting"),
         "shared": ask("shared"),
+        "once": ask("once"),
     }
 
 
@@ -193,6 +194,9 @@ def judged(costs: dict[str, Figures], own: dict[str, dict[str, float]]) -> list[
     limit("longest stall of the event loop", own["stall"]["longest"], 20, "ms")
     limit("a waiting task, in a second", own["waiting"]["each"], 10, "µs CPU")
     limit("a send with shared limits, by a file", own["shared"]["file"], 0.5, "ms more")
+    limit(
+        "a send with a key and a ledger in a file, without the disk's sync", own["once"]["more"], 1.0, "ms of CPU more"
+    )
     limit("a send with shared limits, by Redis", own["shared"]["redis"], 1.5, "ms more")
     return rows
 

@@ -13,11 +13,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from senders import BUSINESS, CHAT, KEY, NAME
 
 from yandex_market_chat import AsyncChatClient, ChatClient, ConnectionFailedError, RetryPolicy
+from yandex_market_chat.shared._ledger_sqlite import SqliteRows
 
 MEGABYTE = 1024 * 1024
 SIZE = 5_000_000
@@ -167,6 +169,26 @@ def _added(url: str, ways: dict[str, str | None]) -> dict[str, float]:
             times[way].append((time.perf_counter() - before) / 30 * 1000)
     medians = {way: statistics.median(found[1:]) for way, found in times.items()}
     return {way: median - medians["none"] for way, median in medians.items() if way != "none"}
+
+
+def once(url: str) -> dict[str, float]:
+    """By how many ms of CPU a send costs more with a key and a ledger in a file: medians of rounds in turn.
+
+    Without the disk's sync, which is the disk's and not ours.
+    """
+    SqliteRows.SYNCHRONOUS = "OFF"
+    with tempfile.TemporaryDirectory() as folder:
+        chat, number = ChatClient(api_key=KEY, base_url=url, ledger=f"{folder}/sent.sqlite"), count()
+        times: dict[bool, list[float]] = {False: [], True: []}
+        for _ in range(21):
+            for keyed, found in times.items():
+                before = time.process_time()
+                for _ in range(30):
+                    key = f"invoice-{next(number)}" if keyed else None
+                    chat.send_file(b"x" * 10240, business_id=BUSINESS, chat_id=CHAT, idempotency_key=key)
+                found.append((time.process_time() - before) / 30 * 1000)
+        chat.close()
+        return {"more": statistics.median(times[True]) - statistics.median(times[False])}
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from yandex_market_chat import InvalidRequestError, SentFile
 from . import _counts
 from ._call import LEFT_OUT, Call
 from ._contract import BY_ID, DOCUMENT, Field, follow
-from ._entrances import NAMES, WRAPPER_METHODS, make, names_for
+from ._entrances import NAMES, WRAPPER_METHODS, make, thorough_for
 from ._kinds import Token
 from ._replay import rendered, same_answer
 from ._settings import SEED, Validity
@@ -93,12 +93,12 @@ def each_operation(schema: Any, part: str) -> Callable[[Callable[..., None]], An
     return lambda test: pytest.mark.parametrize("part", [part])(schema.parametrize()(test))
 
 
-def drive(stage: Stage, case: schemathesis.Case, name: str, content_type: str) -> None:
-    """Send a case through every entrance that can express it, and judge each by wire, by client and by schemathesis."""
+def drive(stage: Stage, case: schemathesis.Case[Any], name: str, content_type: str) -> None:
+    """Send a case through each thorough entrance that can express it; judge it by wire, client and schemathesis."""
     assert case.meta is not None
     validity = case.meta.generation.mode.value
     call = express(case, name, content_type)
-    for entrance_name in names_for(BY_ID[case.operation.definition.raw["operationId"]]):
+    for entrance_name in thorough_for(BY_ID[case.operation.definition.raw["operationId"]]):
         entrance = _KINDS[entrance_name]
         why = call if isinstance(call, str) else entrance.expressible(call)
         if isinstance(call, str) or why:
@@ -198,7 +198,7 @@ def _has_odd_size(call: Call) -> bool:
     return call.operation.body == "form" and call.content is not None and not 0 < size <= call.operation.max_bytes
 
 
-def validate(case: schemathesis.Case, act: Act) -> None:
+def validate(case: schemathesis.Case[Any], act: Act) -> None:
     """Let schemathesis judge the answer that the client was given."""
     if len(act.answers) != 1 or _has_odd_size(act.call):
         return
@@ -207,7 +207,7 @@ def validate(case: schemathesis.Case, act: Act) -> None:
     case.validate_response(response, checks=CHECKS)
 
 
-def express(case: schemathesis.Case, name: str, content_type: str) -> Call | str:
+def express(case: schemathesis.Case[Any], name: str, content_type: str) -> Call | str:
     """The case as a call, or why it cannot be one."""
     operation = BY_ID[case.operation.definition.raw["operationId"]]
     if case.method != operation.method:

@@ -63,12 +63,12 @@ class Integer(Kind):
     @property
     def least(self) -> int:
         lowest = -(1 << _WIDTHS[self.schema["format"]])
-        return max(lowest, self.schema.get("minimum", lowest))
+        return int(max(lowest, self.schema.get("minimum", lowest)))
 
     @property
     def greatest(self) -> int:
         highest = (1 << _WIDTHS[self.schema["format"]]) - 1
-        return min(highest, self.schema.get("maximum", highest))
+        return int(min(highest, self.schema.get("maximum", highest)))
 
     @property
     def usual(self) -> int:

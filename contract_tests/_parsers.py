@@ -128,7 +128,7 @@ def by_email(content_type: str, body: bytes) -> list[SeenPart] | None:
     if not message.is_multipart() or message.defects:
         return None
     seen = []
-    for part in message.get_payload():
+    for part in message.iter_parts():
         content = part.get_payload(decode=True)
         assert isinstance(content, bytes)
         raw = dict(part.raw_items())

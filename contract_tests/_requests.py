@@ -256,7 +256,7 @@ def _broken_json() -> Iterator[RawRequest]:
             "text": '"a"', "null": "null", "number": "1", "something behind": _JSON[operation][2] + "}",
             "NaN": '{"a": NaN}', "not in UTF-8": b'{"a": "\xff"}', "form": "context=1",
         }.items():  # fmt: skip
-            yield _json(operation, name, 400, body)
+            yield _json(operation, name, 400, body)  # type: ignore[arg-type]  # str and bytes join to Sequence
         yield _json(operation, "no type", 400, without=("Content-Type",))
         for kind in ("text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "text/json"):
             yield _json(operation, f"type {kind}", 415, headers=(("Content-Type", kind),))

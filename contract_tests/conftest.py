@@ -52,7 +52,8 @@ def stage(_stage: Stage) -> Iterator[Stage]:
 def _narrowed(config: pytest.Config) -> bool:
     """Whether only some of the tests were asked for: then nothing can be said about what is missing."""
     option = config.option
-    if option.keyword or option.markexpr or option.collectonly or getattr(option, "lf", False) or option.deselect:
+    asked = option.keyword or option.markexpr not in ("", "not slow")  # none of the slow ones is counted
+    if asked or option.collectonly or getattr(option, "lf", False) or option.deselect:
         return True
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         return False

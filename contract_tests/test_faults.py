@@ -11,16 +11,16 @@ from yandex_market_chat.testing import SCENARIOS, Answer, Fault
 from . import _counts
 from ._call import usual
 from ._contract import OPERATIONS, UPLOADS, Operation
-from ._entrances import WRAPPER_METHODS, ways
+from ._entrances import WRAPPER_METHODS, thorough_for, ways
 from ._stage import Act, Stage
 
 #: The operations that a method of the wrapper serves, and those of them that send a file.
 SERVED = tuple(operation for operation in OPERATIONS if operation.id in WRAPPER_METHODS)
 SENDING = tuple(operation for operation in UPLOADS if operation in SERVED)
-# The other two make the same request and throw half of the answer away.
-DETAILED = [way for way in ways(OPERATIONS, "generated") if way.values[1].endswith("_detailed")]
-# Long enough for the slowest scenario that does end, but for the one that is meant to outlast patience.
-_PATIENCE = Timeout(total=None, connect=2.0, write=2.0, read=0.4)
+DETAILED = [way for way in ways(OPERATIONS, "generated") if way.values[1] in thorough_for(way.values[0])]
+# What never ends is waited for briefly; all else ends by itself, on a busy machine too.
+_BRIEF = Timeout(total=None, connect=30.0, write=0.4, read=0.4)
+_PATIENCE = Timeout(total=None, connect=30.0, write=30.0, read=30.0)
 
 #: The outcome of each scenario. One that is not listed must still keep the promise.
 MEANINGS: dict[str, type | tuple[type, ...]] = {
@@ -54,6 +54,14 @@ MEANINGS: dict[str, type | tuple[type, ...]] = {
 FAILING = [name for name in SCENARIOS if MEANINGS.get(name) is not SentFile]
 
 
+def endless(scenario: str) -> bool:
+    return scenario.startswith("silence")
+
+
+def patience(scenario: str) -> Timeout:
+    return _BRIEF if endless(scenario) else _PATIENCE
+
+
 def check_told_the_truth(act: Act) -> None:
     """Whatever the server did with the file, the client did not say the opposite."""
     delivered = len(act.files)
@@ -73,7 +81,9 @@ def test_nothing_is_delivered_twice_without_consent(
     stage: Stage, operation: Operation, scenario: str, entrance: str
 ) -> None:
     _counts.part("faults: without consent")
-    act = stage.act(entrance, usual(operation), SCENARIOS[scenario], timeout=_PATIENCE, retry=RetryPolicy(attempts=2))
+    act = stage.act(
+        entrance, usual(operation), SCENARIOS[scenario], timeout=patience(scenario), retry=RetryPolicy(attempts=2)
+    )
     stage.renew()
     check_told_the_truth(act)
     assert len(act.files) <= 1
@@ -92,7 +102,7 @@ def test_with_consent_the_second_attempt_is_counted_and_told(
 ) -> None:
     _counts.part("faults: with consent")
     consent = RetryPolicy(attempts=2, resend_unknown=True)
-    act = stage.act(entrance, usual(operation), SCENARIOS[scenario], timeout=_PATIENCE, retry=consent)
+    act = stage.act(entrance, usual(operation), SCENARIOS[scenario], timeout=patience(scenario), retry=consent)
     stage.renew()
     check_told_the_truth(act)
     outcome = act.outcome.error or act.outcome.result
@@ -109,7 +119,7 @@ def test_the_generated_client_never_sends_twice(
     stage: Stage, operation: Operation, scenario: str, entrance: str
 ) -> None:
     _counts.part("faults: generated client")
-    act = stage.act(entrance, usual(operation), SCENARIOS[scenario], timeout=2.0)  # much more than a busy machine needs
+    act = stage.act(entrance, usual(operation), SCENARIOS[scenario], timeout=0.4 if endless(scenario) else 30.0)
     stage.renew()
     assert len(act.requests) == 1
     assert len(act.files) <= 1

@@ -16,7 +16,7 @@ from yandex_market_chat import ApiError, SentFile
 from . import _counts
 from ._contract import ANSWERS, BY_ID, DOCUMENT, OPERATIONS, Operation, Response
 from ._driving import each_operation
-from ._entrances import names_for
+from ._entrances import names_for, readers_for
 from ._replay import check_answered, rendered, replay
 from ._settings import SEED, Validity, examples
 from ._stage import Stage
@@ -76,7 +76,7 @@ def test_every_answer_that_the_contract_allows_is_understood(case: schemathesis.
     if generated is None:
         return
     operation, response, body = generated
-    for entrance in names_for(operation):
+    for entrance in readers_for(operation):
         _counts.part(part)
         act = replay(stage, entrance, operation, response.status, body)
         check_answered(act, response.status, body)
@@ -99,7 +99,7 @@ def test_no_answer_that_the_contract_forbids_is_lost_or_taken_for_success(
     if generated is None:
         return
     operation, response, body = generated
-    for entrance in names_for(operation):
+    for entrance in readers_for(operation):
         _counts.part(part)
         check_answered(replay(stage, entrance, operation, response.status, body), response.status, body)
 
@@ -140,7 +140,9 @@ BROKEN = (
 )
 
 
-@pytest.mark.parametrize(("operation", "response", "entrance"), ANSWERED)
+@pytest.mark.parametrize(
+    ("operation", "response", "entrance"), [way for way in ANSWERED if way.values[2] in readers_for(way.values[0])]
+)
 def test_a_body_that_is_not_the_documented_one_is_no_success(
     stage: Stage, operation: Operation, response: Response, entrance: str
 ) -> None:
@@ -155,7 +157,7 @@ def test_whatever_comes_back_is_kept(stage: Stage, status: int, body: bytes) -> 
     if status in (204, 304):
         body = b""  # by HTTP these have none
     for operation in OPERATIONS:
-        for entrance in names_for(operation):
+        for entrance in readers_for(operation):
             _counts.part("inverted: any status, any bytes")
             check_answered(replay(stage, entrance, operation, status, body), status, body)
 

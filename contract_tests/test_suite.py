@@ -34,6 +34,7 @@ MockServer.start = absent
 """
 
 
+@pytest.mark.slow
 def test_without_a_server_the_tests_fail_and_none_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "absent.py").write_text(_ABSENT)
     path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', TOP)}"
@@ -77,12 +78,13 @@ def test_each(case{argument}):
     ],
     ids=["shared", "unique"],
 )
+@pytest.mark.slow
 def test_a_collected_test_that_does_not_run_fails_the_run(
     tmp_path: Path, ids: str, argument: str, told: str, status: int
 ) -> None:
     shutil.copy(TOP / "conftest.py", tmp_path)
     (tmp_path / "test_alike.py").write_text(_ALIKE.format(ids=ids, argument=argument))
-    options = ["-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", tmp_path, "-n", "2", "--dist=loadgroup"]
+    options = ["-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", tmp_path, "-n", "1", "--dist=loadgroup"]
     command = [sys.executable, "-m", "pytest", *options, tmp_path]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
     assert told in done.stdout

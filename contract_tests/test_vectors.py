@@ -62,7 +62,8 @@ wires = pytest.mark.parametrize("vector", WIRES, ids=name_vector)
 #: What no bytes of a send lead to: there was no request, or no answer in time (test_faults.py), or no file, or no chat
 #: of the order (wrapper/tests).
 WITHOUT_BYTES = {
-    "ConnectionFailedError", "WaitTimeoutError", "ResponseTimeoutError", "InvalidFileError", "ChatNotOpenedError"
+    "ConnectionFailedError", "WaitTimeoutError", "ResponseTimeoutError", "InvalidFileError", "ChatNotOpenedError",
+    "LedgerError", "InProgressError",
 }  # fmt: skip
 
 

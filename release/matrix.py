@@ -17,7 +17,9 @@ from pathlib import Path
 
 from .versions import TOP
 
-PYTHONS = ("3.11", "3.12", "3.13")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
+#: Without this one nothing is shown. The others are left out where they are not installed, and that is said.
+LEAST = "3.11"
 DEPENDENCIES = {"lowest": "lowest-direct", "newest": "highest"}
 #: Where all tests run; elsewhere only those that depend most on Python and on the dependencies.
 WHOLE = {("3.11", "lowest"), ("3.13", "newest")}
@@ -26,7 +28,7 @@ OTHERWISE = (
     *("test_send", "test_answers", "test_errors", "test_exported_members", "test_files", "test_faults", "test_limits"),
     *("test_async_iterators", "test_files_that_change", "test_refused_files", "test_wire"),
     *("test_fail_closed", "test_defects"),
-    *("test_tls_and_proxies", "batch/test_engine", "batch/test_journal", "command/test_send"),
+    *("test_tls", "test_proxies", "batch/test_engine", "batch/test_pace", "batch/test_journal", "command/test_send"),
 )
 #: Builds a wheel and an environment of its own; this script does the same.
 LEFT_OUT = f"{WRAPPER_TESTS}/testing/test_installed.py"
@@ -35,6 +37,7 @@ COMMAND = "yandex-market-chat"
 EXTRAS: dict[str, tuple[str, ...]] = {
     "cli": ("yandex_market_chat_command.",),
     "redis": ("yandex_market_chat.shared._redis",),
+    "postgres": ("yandex_market_chat.shared._ledger_postgres",),
 }
 # pytest alone loads the plugin, so it is there.
 IMPORTS = """
@@ -76,9 +79,23 @@ def environment(folder: Path, version: str, *requirements: str | Path) -> Path:
     return python
 
 
+def present() -> list[str]:
+    """Return the Pythons that are on this machine, and say which are not."""
+    found = []
+    for version in PYTHONS:
+        asked = subprocess.run([UV, "python", "find", "--no-project", version], capture_output=True, check=False)
+        if asked.returncode == 0:
+            found.append(version)
+        elif version == LEAST:
+            sys.exit(f"Python {version} is not on this machine")
+        else:
+            print(f"Python {version}: SKIPPED, it is not on this machine", flush=True)
+    return found
+
+
 def declared(folder: Path, wheel: Path) -> None:
     """Import everything with nothing but the declared dependencies, then with each extra; send a file."""
-    for version in PYTHONS:
+    for version in present():
         python = environment(folder / f"declared-{version}", version, wheel)
         left_out = [name for names in EXTRAS.values() for name in names]
         told = run(python, "-I", "-W", "error", "-c", IMPORTS, *left_out)
@@ -88,17 +105,17 @@ def declared(folder: Path, wheel: Path) -> None:
             sys.exit(f"Python {version}: the command does not say which extra it needs: {command}")
         print(f"Python {version}, declared dependencies only: {told.strip()} imported, files sent", flush=True)
     for extra in EXTRAS:
-        python = environment(folder / f"extra-{extra}", PYTHONS[0], f"{wheel}[{extra}]")
+        python = environment(folder / f"extra-{extra}", LEAST, f"{wheel}[{extra}]")
         others = [name for other, names in EXTRAS.items() if other != extra for name in names]
         told = run(python, "-I", "-W", "error", "-c", IMPORTS, *others)
         if extra == "cli":
             run(python.with_name(COMMAND), "--help")
-        print(f"Python {PYTHONS[0]}, with the extra {extra}: {told.strip()} imported", flush=True)
+        print(f"Python {LEAST}, with the extra {extra}: {told.strip()} imported", flush=True)
 
 
 def tests(folder: Path, wheel: Path) -> None:
     """Run the wrapper's tests on each Python, with the lowest and the newest dependencies."""
-    for version, which in product(PYTHONS, DEPENDENCIES):
+    for version, which in product(present(), DEPENDENCIES):
         home = folder / f"{version}-{which}"
         home.mkdir()
         resolve = ("--resolution", DEPENDENCIES[which], "--python-version", version, "--no-header", "--no-annotate")
@@ -110,7 +127,7 @@ def tests(folder: Path, wheel: Path) -> None:
         python = environment(home / "venv", version, complete, "--group", "tests", "--constraint", home / "pins.txt")
         whole = (version, which) in WHOLE
         chosen = [WRAPPER_TESTS] if whole else [f"{WRAPPER_TESTS}/{name}.py" for name in OTHERWISE]
-        pytest = ("-m", "pytest", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "--randomly-seed=1")
+        pytest = ("-m", "pytest", "-n", "2", "--dist", "worksteal", "-p", "no:cacheprovider", "--randomly-seed=1")
         told = run(python, *pytest, "--ignore", LEFT_OUT, *chosen)
         origin = re.search(r"^testing (.*)$", told, re.MULTILINE)
         if not origin or not Path(origin[1]).is_relative_to(home):

@@ -1,7 +1,8 @@
 """`make release VERSION=x.y.z`: check everything, make the commit of that version, build it. Nothing is uploaded.
 
-All of it happens in a throw-away clone; the tree takes the finished commit at the very end. So whatever fails on the
-way, the tree is as it was.
+All of it happens in a clone; the tree takes the finished commit at the very end. So whatever fails on the way, the tree
+is as it was. The clone stays in .release/ then: run again for the same version of the same commit, the release goes on
+with what has not passed yet.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from . import api_diff
@@ -28,6 +28,8 @@ from .versions import (
     sections,
 )
 
+#: The clone of a release that has not ended, which release it is of, and what has passed.
+UNFINISHED = ".release"
 #: In this order, in the clone: first the change is compared with the release before.
 BEFORE = ("check",)
 AFTER = ("contract-diff", "api-diff", "test", "test-release", "test-matrix", "build")
@@ -90,34 +92,54 @@ def move_forward(tree: Path) -> None:
 
 
 def make(tree: Path, *targets: str) -> None:
-    """Run make targets in a clone, and show the output."""
+    """Run those make targets in a clone that have not passed in it, and show the output."""
+    record = tree.parent / "passed"
+    commit = git("rev-parse", "HEAD", cwd=tree)
     for target in targets:
+        line = f"{commit} {target}\n"
+        if record.exists() and line in record.read_text().splitlines(keepends=True):
+            print(f"\n=== make {target} has passed before", flush=True)
+            continue
         print(f"\n=== make {target}", flush=True)
         if subprocess.run(["make", "--no-print-directory", target], cwd=tree, check=False).returncode:
             raise RefusedError(f"make {target} failed for what would have been released")
+        with record.open("a") as passed:
+            passed.write(line)
+
+
+def clone_for(version: Version) -> Path:
+    """Return the clone in which the version is made: that of the last try, if it was of the same commit."""
+    folder, wanted = TOP / UNFINISHED, f"{version} of {git('rev-parse', 'HEAD')}\n"
+    clone, of = folder / "tree", folder / "of"
+    if not of.exists() or of.read_text() != wanted:
+        shutil.rmtree(folder, ignore_errors=True)
+        git("clone", "--quiet", str(TOP), str(clone))
+        replace_version(clone, version, datetime.datetime.now(datetime.UTC).date().isoformat())
+        of.write_text(wanted)  # last: a clone that was cut short is not taken up
+    return clone
 
 
 def release(text: str) -> None:
     """Release, or raise RefusedError with the tree as it was."""
     version = examine(text)
     person = committer()
-    with tempfile.TemporaryDirectory() as name:
-        clone = Path(name) / "tree"
-        git("clone", "--quiet", str(TOP), str(clone))
-        replace_version(clone, version, datetime.datetime.now(datetime.UTC).date().isoformat())
+    clone = clone_for(version)
+    if git("rev-parse", "HEAD", cwd=clone) == git("rev-parse", "HEAD"):
         make(clone, *BEFORE)
         move_forward(clone)
         git("add", "--all", cwd=clone)
-        contract = contract_version(clone / CONTRACT)
-        git(*person, "commit", "--quiet", "--message", f"Release {version}, contract {contract}", cwd=clone)
-        make(clone, *AFTER)
-        if git("status", "--porcelain", cwd=clone):
-            raise RefusedError("making it has changed the tree that is to be released")
-        git("fetch", "--quiet", str(clone), "HEAD")
-        git("merge", "--quiet", "--ff-only", "FETCH_HEAD")
-        git(*person, "tag", "--annotate", f"v{version}", "--message", f"{version}, contract {contract}")
-        shutil.rmtree(TOP / DIST, ignore_errors=True)
-        shutil.copytree(clone / DIST, TOP / DIST)
+        message = f"Release {version}, contract {contract_version(clone / CONTRACT)}"
+        git(*person, "commit", "--quiet", "--message", message, cwd=clone)
+    contract = contract_version(clone / CONTRACT)
+    make(clone, *AFTER)
+    if git("status", "--porcelain", cwd=clone):
+        raise RefusedError("making it has changed the tree that is to be released")
+    git("fetch", "--quiet", str(clone), "HEAD")
+    git("merge", "--quiet", "--ff-only", "FETCH_HEAD")
+    git(*person, "tag", "--annotate", f"v{version}", "--message", f"{version}, contract {contract}")
+    shutil.rmtree(TOP / DIST, ignore_errors=True)
+    shutil.copytree(clone / DIST, TOP / DIST)
+    shutil.rmtree(TOP / UNFINISHED)
     print(f"\n{version} is released here: its commit, the tag v{version}, and in {DIST}/:")
     print(*sorted(f"  {file.name}" for file in (TOP / DIST).iterdir()), sep="\n")
     print(f"Nothing has been uploaded. Next: git push origin HEAD v{version}, then upload wheel and sdist.")

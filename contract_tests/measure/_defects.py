@@ -13,7 +13,7 @@ from ..stock_schemathesis import seed_of_the_tree
 
 TOP = Path(__file__).resolve().parents[2]
 CATALOGUE = Path(__file__).with_name("defects")
-PLACES = ("contract", "mock", "generated", "wrapper", "shared", "blind")
+PLACES = sorted(path.stem for path in CATALOGUE.glob("*.toml") if path.stem != "equivalent")
 # Only asked where git is not: what the targets make.
 _MADE = (".git", ".venv", ".bench", ".scratch", ".hypothesis", "__pycache__", "dist", "build")
 

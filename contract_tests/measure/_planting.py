@@ -15,7 +15,7 @@ from pathlib import Path
 from ._defects import TOP, Defect, files_of
 
 #: In a copy: all tests except those that check the catalogue against the unchanged project.
-WHOLE_SUITE = ("wrapper/tests", "contract_tests", "--ignore=contract_tests/measure", "-n=2", "--dist=loadgroup")
+WHOLE_SUITE = ("wrapper/tests", "contract_tests", "--ignore=contract_tests/measure", "-n=2", "--dist=worksteal")
 
 
 @dataclass(frozen=True, slots=True)

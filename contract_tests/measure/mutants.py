@@ -77,7 +77,7 @@ def judged(defects: list[Defect], rest: Iterable[str]) -> list[Verdict]:
     try:
         base = copy(folder / "base")
         tests = {defect.killed_by for defect in defects if defect.killed_by}
-        clean = run_tests(base, "-n=2", "--dist=loadgroup", *sorted(tests), seconds=_SECONDS_OF_ALL) if tests else None
+        clean = run_tests(base, "-n=2", "--dist=worksteal", *sorted(tests), seconds=_SECONDS_OF_ALL) if tests else None
         if clean is not None and clean.status != 0:
             sys.exit(f"without a defect the tests do not pass: {clean.ending}")
         verdicts: list[Verdict] = []

@@ -1,4 +1,4 @@
-"""Mechanical mutants of the decision core and of the preparation of files, by mutmut: `make mutation`.
+"""Mechanical mutants of the rules of sends, files, batches and shared limits, by mutmut: `make mutation`.
 
     python -m contract_tests.measure.mutation [--json FILE]
 
@@ -20,23 +20,54 @@ import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ._defects import CATALOGUE, TOP
 
 WRAPPER = "wrapper/yandex_market_chat"
-#: What is mutated: what decides what happened to a file, and what makes of a file what is sent.
-MODULES = (
-    *("_answer", "_attempt", "_claims", "_delivery", "_history", "_quota", "_slots", "_steps"),
-    *("_file", "_file_name"),
-)
-#: The tests of these modules; the slower ones among the others would add minutes and notice nothing more.
-TESTS = (
-    *("answers", "connections", "delivery", "file_names", "files"),
-    *("async_iterators", "files_that_change", "refused_files"),
-    *("limits", "parallel", "repeats", "secrets", "sentences"),
-    *("confirming", "equal_files", "fail_closed", "history", "open_chat"),
+
+
+class Part(NamedTuple):
+    """What is mutated together, and the tests that are to notice. Slower ones would add hours."""
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+PARTS = (
+    Part(  # what decides what happened to a file, and what makes of a file what is sent
+        (
+            *("_answer", "_attempt", "_claims", "_delivery", "_history", "_quota", "_slots", "_steps"),
+            *("_file", "_file_name"),
+        ),
+        (
+            *("test_answers", "test_connections", "test_delivery", "test_file_names", "test_files"),
+            *("test_async_iterators", "test_files_that_change", "test_refused_files"),
+            *("test_limits", "test_parallel", "test_repeats", "test_secrets", "test_secrets_interrupted"),
+            *("test_sentences", "test_confirming", "test_confirming_later", "test_equal_files"),
+            *("test_fail_closed", "test_history", "test_open_chat"),
+        ),
+    ),
+    Part(  # when a batch sends what
+        (
+            *("batch/_cell", "batch/_dialect", "batch/_estimate", "batch/_lookup"),
+            *("batch/_outcome", "batch/_pace", "batch/_reach", "batch/_room"),
+        ),
+        (
+            *("batch/test_dialect", "batch/test_engine", "batch/test_manifest", "batch/test_orders"),
+            *(
+                "batch/test_estimate",
+                "batch/test_pace",
+                "batch/test_plan",
+                "batch/test_report",
+                "batch/test_run_faults",
+            ),
+        ),
+    ),
+    Part(("shared/_rule",), ("shared/test_rule",)),  # who may send of those that share limits
 )
 LEAST_SCORE = 0.95
+NOTICED = ("killed", "timeout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +99,28 @@ def equivalents() -> list[Equivalent]:
     return [Equivalent(**entry) for entry in listed["mutant"]]
 
 
-def flatten(to: Path) -> None:
+def flatten(part: Part, to: Path) -> None:
     """Copy what mutmut needs, in the one layout that it knows: `src` and `tests` side by side."""
     unwanted = shutil.ignore_patterns("__pycache__")
     shutil.copytree(TOP / WRAPPER, to / "src" / "yandex_market_chat", ignore=unwanted)
     shutil.copytree(TOP / "generated", to / "src", dirs_exist_ok=True, ignore=unwanted)
-    (to / "tests").mkdir()
-    for path in (TOP / "wrapper" / "tests").glob("*.py"):
-        shutil.copy2(path, to / "tests")
+    shutil.copytree(TOP / "wrapper" / "tests", to / "tests", ignore=unwanted)
     settings = {
         "source_paths": ["src"],
-        "only_mutate": [f"src/yandex_market_chat/{module}.py" for module in MODULES],
-        "pytest_add_cli_args_test_selection": [f"tests/test_{name}.py" for name in TESTS],
-        "pytest_add_cli_args": ["-p", "no:randomly", "-p", "no:schemathesis", "--import-mode=importlib"],
+        "only_mutate": [f"src/yandex_market_chat/{module}.py" for module in part.modules],
+        "pytest_add_cli_args_test_selection": [f"tests/{name}.py" for name in part.tests],
+        "pytest_add_cli_args": [
+            "-p",
+            "no:randomly",
+            "-p",
+            "no:schemathesis",
+            "--import-mode=importlib",
+            "-m",
+            "not slow",
+        ],
     }
     lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
-    pytest_settings = '[tool.pytest.ini_options]\nfilterwarnings = ["error"]'
+    pytest_settings = '[tool.pytest.ini_options]\nfilterwarnings = ["error"]\nmarkers = ["slow"]'
     (to / "pyproject.toml").write_text("\n".join(["[tool.mutmut]", *lines, pytest_settings, ""]))
 
 
@@ -98,7 +135,7 @@ def mutmut(folder: Path, *arguments: str) -> str:
 
 def alive(folder: Path, name: str) -> Mutant:
     """Return what the mutant of that name changes."""
-    module = name.split(".")[1]
+    module = "/".join(name.split(".")[1:-1])
     lines = [line for line in mutmut(folder, "show", name).splitlines() if not line.startswith(("---", "+++"))]
     before, after = ("\n".join(line[1:] for line in lines if line.startswith(sign)) for sign in "-+")
     return Mutant(f"{WRAPPER}/{module}.py", before, after)
@@ -111,13 +148,17 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="mutation-") as name:
-        folder = Path(name)
-        flatten(folder)
-        mutmut(folder, "run", "--max-children", "2")
-        results = dict(line.strip().split(": ") for line in mutmut(folder, "results", "--all", "true").splitlines())
-        counts = Counter(results.values())
-        survivors = [alive(folder, name) for name, status in results.items() if status not in ("killed", "timeout")]
+    statuses: list[str] = []
+    survivors: list[Mutant] = []
+    for part in PARTS:
+        with tempfile.TemporaryDirectory(prefix="mutation-") as name:
+            folder = Path(name)
+            flatten(part, folder)
+            mutmut(folder, "run", "--max-children", "2")
+            results = dict(line.strip().split(": ") for line in mutmut(folder, "results", "--all", "true").splitlines())
+            statuses += results.values()
+            survivors += [alive(folder, name) for name, status in results.items() if status not in NOTICED]
+    counts = Counter(statuses)
     seconds = round(time.monotonic() - begin)
 
     listed = equivalents()
@@ -127,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"ALIVE {mutant.file}\n- {mutant.before}\n+ {mutant.after}")
     for entry in stale:
         print(f"LISTED, NOT ALIVE {entry.file}\n- {entry.find}\n+ {entry.replace}")
-    total, noticed = len(results), counts["killed"] + counts["timeout"]
+    total, noticed = len(statuses), sum(counts[status] for status in NOTICED)
     equivalent = len(survivors) - len(unlisted)
     score = (noticed + equivalent) / total
     print(

@@ -85,7 +85,7 @@ def release(tree: Path, version: str) -> str:
 
 
 def files(tree: Path) -> dict[str, bytes]:
-    left_out = {".git", "__pycache__"}
+    left_out = {".git", ".release", "__pycache__"}
     return {
         str(file): file.read_bytes()
         for file in sorted(tree.rglob("*"))
@@ -169,6 +169,49 @@ def test_a_release_that_fails_on_the_way_leaves_all_as_it_was(tree: Path) -> Non
     told = release(tree, str(NEXT))
     assert "E402" in told
     assert "make check failed for what would have been released" in told
+
+
+STUB = """
+check contract-diff api-diff test test-release test-matrix:
+	@echo made $@ >> $(NOTES)
+	@test $@ != test -o -e $(NOTES).fixed
+build:
+	@mkdir -p dist && echo a wheel > dist/a.whl
+	@echo made $@ >> $(NOTES)
+"""
+
+
+def test_a_release_goes_on_where_it_stopped(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that failed by chance does not cost what has passed; another commit begins again."""
+    notes = tmp_path / "notes"
+    monkeypatch.setenv("NOTES", str(notes))
+    (tree / "Makefile").write_text(STUB, encoding="utf-8")
+    with (tree / ".gitignore").open("a", encoding="utf-8") as ignored:
+        ignored.write("/dist/\n")
+    commit(tree)
+    made = ["check", "contract-diff", "api-diff", "test"]
+    assert "make test failed for what would have been released" in release(tree, str(NEXT))
+    assert notes.read_text().split()[1::2] == made
+    assert "make api-diff has passed before" in release(tree, str(NEXT))
+    made += ["test"]
+    assert notes.read_text().split()[1::2] == made
+    commit(tree)  # another commit: all of it again
+    release(tree, str(NEXT))
+    made += ["check", "contract-diff", "api-diff", "test"]
+    assert notes.read_text().split()[1::2] == made
+    Path(f"{notes}.fixed").touch()
+    settings = {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "test"}
+    settings |= {"GIT_CONFIG_KEY_1": "user.email", "GIT_CONFIG_VALUE_1": "test@localhost"}
+    done = subprocess.run(
+        [sys.executable, "-m", "release.release", str(NEXT)],
+        cwd=tree, env=os.environ | settings, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert notes.read_text().split()[1::2] == [*made, "test", "test-release", "test-matrix", "build"]
+    assert git(tree, "tag", "--list") == f"v{NEXT}"
+    assert git(tree, "status", "--porcelain") == ""
+    assert (tree / "dist" / "a.whl").exists()
+    assert not (tree / ".release").exists()
 
 
 def test_a_change_that_asks_for_more_than_the_version_is_not_released(tree: Path) -> None:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Self
 
 import pytest
+import trustme
 
 import yandex_market_chat
-from yandex_market_chat import AsyncChatClient, ChatClient, Quota, SentFile, _delivery, _steps
+from yandex_market_chat import AsyncChatClient, ChatClient, Quota, RetryPolicy, SentFile, _delivery, _steps
 from yandex_market_chat.testing import MockServer
+
+from .marked import assert_clean, assert_record_is_clean
+
+#: In seconds: less than what is wrong would take where this is asked, and more than a busy machine needs.
+SOON = 20.0
 
 
 def pytest_report_header() -> str:
@@ -31,6 +39,13 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("YANDEX_MARKET_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_exception_is_left() -> Iterator[None]:
+    """One that a trace function raises can leave another as handled for ever: the context of all that come later."""
+    yield
+    assert sys.exc_info()[1] is None
 
 
 @pytest.fixture(autouse=True)
@@ -183,3 +198,73 @@ def untidy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
         monkeypatch.undo()  # what stands in the place of a dependency may hold a connection
         gc.collect()
+
+
+@pytest.fixture(scope="session")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+def certified(ca: trustme.CA, *names: str, **terms: Any) -> ssl.SSLContext:
+    """What a server needs that proves to be one of those names."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(*names, **terms).configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="session")
+def trusting(ca: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    return context
+
+
+@pytest.fixture
+def tls_server(ca: trustme.CA) -> Iterator[MockServer]:
+    with MockServer(ssl_context=certified(ca, "127.0.0.1")) as running:
+        yield running
+
+
+@pytest.fixture
+def connect_to(mode: str) -> Iterator[Callable[..., Chat]]:
+    """Make a client of any server."""
+    with ExitStack() as made:
+
+        def make(server: MockServer, **arguments: Any) -> Chat:
+            defaults = {"api_key": server.api_key, "base_url": server.base_url, "timeout": 5.0}
+            defaults |= {"retry": RetryPolicy(attempts=2)}
+            return made.enter_context(Chat(mode, **(defaults | arguments)))
+
+        yield make
+
+
+@pytest.fixture
+def secure(connect_to: Callable[..., Chat], tls_server: MockServer, trusting: ssl.SSLContext) -> Callable[..., Chat]:
+    """Make a client of the TLS server that trusts it."""
+    return lambda **arguments: connect_to(tls_server, **({"verify": trusting} | arguments))
+
+
+@pytest.fixture
+def watched(
+    caplog: pytest.LogCaptureFixture,
+    recwarn: pytest.WarningsRecorder,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[None]:
+    """Around a test: logs at DEBUG, warnings and what is printed; nothing of it tells a secret."""
+    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
+    for name in ("yandex_market_chat", "httpx", "httpcore", "asyncio"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    yield
+    for record in caplog.get_records("call"):
+        assert_record_is_clean(record)
+    for warning in recwarn:
+        assert_clean(warning.message, "a warning")
+    assert_clean(capfd.readouterr(), "what was printed")
+
+
+@pytest.fixture(params=["key", "token"])
+def credential(request: pytest.FixtureRequest) -> str:
+    """Each test that asks for it runs with either."""
+    kind: str = request.param
+    return kind

@@ -8,8 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import aclosing, closing, contextmanager, suppress
-from typing import Any
+from contextlib import aclosing, closing, contextmanager, nullcontext, suppress
 from urllib.parse import urlsplit
 
 import httpcore
@@ -24,18 +23,23 @@ from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
 from .conftest import Chat
 from .test_arguments import KEY
+from .test_life import unanswering
 from .test_parallel import MIB, at_once
 
 
 def open_to(server: MockServer) -> int:
     """How many sockets of this process are connected to the server, whether or not it has closed its side."""
     address = urlsplit(server.base_url)
-    return sum(_peer_of(each) == (address.hostname, address.port) for each in gc.get_objects())
+    kinds = {socket.socket, *_below(socket.socket)}  # a look at the class of each of a million objects takes its time
+    found = [each for each in gc.get_objects() if type(each) in kinds]
+    return sum(_peer_of(each) == (address.hostname, address.port) for each in found)
 
 
-def _peer_of(each: Any) -> object:
-    if not issubclass(type(each), socket.socket):
-        return None
+def _below(kind: type) -> list[type]:
+    return [each for below in kind.__subclasses__() for each in (below, *_below(below))]
+
+
+def _peer_of(each: socket.socket) -> object:
     try:
         return each.getpeername()
     except OSError:  # it listens, or is closed
@@ -160,3 +164,29 @@ def test_a_connection_that_ends_in_the_handshake_is_none() -> None:
                     await stream.start_tls(ssl.create_default_context(), "localhost")
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("first", ["refuses", "never answers"])
+def test_the_next_address_of_a_name_is_tried(
+    mode: str, server: MockServer, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    port = urlsplit(server.base_url).port or 0
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, *more, **named: found if host == "market.test" else resolve(host, *more, **named),
+    )
+    silent = unanswering(at=("127.0.0.2", port)) if first == "never answers" else nullcontext()
+    with (
+        silent,
+        Chat(
+            mode,
+            api_key=server.api_key,
+            base_url=f"http://market.test:{port}",
+            timeout=Timeout(total=60.0, connect=2.0),
+            retry=RetryPolicy(attempts=1),
+        ) as chat,
+    ):
+        assert chat.send(b"x").attempts == 1

@@ -12,8 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
+from functools import cache
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import NamedTuple
 
 import httpx
@@ -23,10 +24,10 @@ from yandex_market_chat import ChatError, DeliveryUnknownError, NotSentError, Se
 from yandex_market_chat.testing import SCENARIOS, MockServer
 
 from .conftest import Chat
+from .marked import KEY, assert_error_is_clean
 from .test_fail_closed import RESEND, ended, outcome, warned
 from .test_life import tls_server
 from .test_parallel import until
-from .test_secrets import KEY, assert_error_is_clean
 
 
 @pytest.fixture
@@ -78,12 +79,23 @@ class Call(NamedTuple):
     number: int
 
 
-def function_of(frame: FrameType) -> str | None:
+@cache
+def function_of(code: CodeType) -> str | None:
     """Return the name of a function that takes part; None of any other."""
-    path = Path(frame.f_code.co_filename)
+    path = Path(code.co_filename)
     if "testing" in path.parts or not PACKAGES & set(path.parts):
         return None
-    return f"{path.stem}.{frame.f_code.co_qualname}"
+    return f"{path.stem}.{code.co_qualname}"
+
+
+@contextmanager
+def hooked(hook: Callable[[FrameType, str, object], None]) -> Iterator[None]:
+    before = sys.getprofile()
+    sys.setprofile(hook)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
 
 
 @contextmanager
@@ -92,16 +104,12 @@ def watched(call: Callable[[Call], None]) -> Iterator[None]:
     counts: Counter[str] = Counter()
 
     def hook(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call" and (function := function_of(frame)):
+        if event == "call" and (function := function_of(frame.f_code)):
             counts[function] += 1
             call(Call(function, counts[function]))
 
-    before = sys.getprofile()
-    sys.setprofile(hook)
-    try:
+    with hooked(hook):
         yield
-    finally:
-        sys.setprofile(before)
 
 
 def calls_of(send: Callable[[], object], begin: str, end: str) -> list[Call]:
@@ -121,12 +129,16 @@ def calls_of(send: Callable[[], object], begin: str, end: str) -> list[Call]:
 @contextmanager
 def stumbling(at: Call, defect: Callable[[], BaseException]) -> Iterator[None]:
     """One call raises."""
+    left, name = at.number, at.function.partition(".")[2]
 
-    def stumble(call: Call) -> None:
-        if call == at:
-            raise defect()
+    def hook(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal left
+        if event == "call" and frame.f_code.co_qualname == name and function_of(frame.f_code) == at.function:
+            left -= 1
+            if left == 0:
+                raise defect()  # which takes the hook away
 
-    with watched(stumble):
+    with hooked(hook):
         yield
 
 
@@ -172,7 +184,9 @@ def quiet(untidy: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptu
     caplog.set_level(logging.INFO, logger="yandex_market_chat")
 
 
-@pytest.mark.parametrize("defect", DEFECTS)
+@pytest.mark.parametrize(
+    "defect", [name if name == "RuntimeError" else pytest.param(name, marks=pytest.mark.slow) for name in DEFECTS]
+)
 @pytest.mark.usefixtures("quiet")
 def test_a_defect_is_told_as_what_it_is_and_sends_no_second_copy(
     chat: Chat, server: MockServer, caplog: pytest.LogCaptureFixture, defect: str
@@ -180,7 +194,7 @@ def test_a_defect_is_told_as_what_it_is_and_sends_no_second_copy(
     each_stumbled(chat, server, caplog, DEFECTS[defect])
 
 
-@pytest.mark.parametrize("defect", ["RuntimeError", "interrupt"])
+@pytest.mark.parametrize("defect", ["RuntimeError", pytest.param("interrupt", marks=pytest.mark.slow)])
 @pytest.mark.usefixtures("quiet")
 def test_so_it_is_with_tls(mode: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, defect: str) -> None:
     interrupt = KeyboardInterrupt if mode == "sync" else asyncio.CancelledError

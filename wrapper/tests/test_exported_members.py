@@ -39,7 +39,7 @@ def test_all_names_every_public_thing_and_nothing_else(package: types.ModuleType
 
 
 def test_the_agreed_names_are_there() -> None:
-    """The tree of errors, as the README and the callers' `except` clauses have it."""
+    """The tree of errors, as docs/outcomes.md and the callers' `except` clauses have it."""
     tree = {
         "NotSentError": ["ChatError"],
         "InvalidRequestError": ["NotSentError", "ValueError"],
@@ -49,9 +49,11 @@ def test_the_agreed_names_are_there() -> None:
         "ConnectionFailedError": ["NotSentError"],
         "ChatNotOpenedError": ["NotSentError"],
         "WaitTimeoutError": ["NotSentError"],
+        "LedgerError": ["ChatError"],
         "DeliveryUnknownError": ["ChatError"],
         "ConnectionLostError": ["DeliveryUnknownError"],
         "ResponseTimeoutError": ["DeliveryUnknownError"],
+        "InProgressError": ["DeliveryUnknownError"],
         "ApiError": ["ChatError"],
         "BadRequestError": ["ApiError", "NotSentError"],
         "AuthenticationError": ["ApiError", "NotSentError"],
@@ -77,6 +79,7 @@ def test_the_agreed_names_are_there() -> None:
         "AsyncChatClient",
         "ChatClient",
         "CheckedFile",
+        "Ledger",
         "Quota",
         "RetryPolicy",
         "SentFile",
@@ -224,14 +227,15 @@ def test_the_mock_server_needs_no_test_tools() -> None:
 
 
 def test_what_is_installed_requires_four_distributions_and_no_more() -> None:
-    required: dict[str | None, list[str]] = {None: [], "cli": [], "redis": []}
+    required: dict[str | None, list[str]] = {None: [], "cli": [], "redis": [], "postgres": []}
     for line in importlib.metadata.requires("yandex-market-chat") or []:
         extra = re.search("extra == '(.*)'", line)
         required[extra and extra[1]].append(re.split(r"[^\w.-]", line)[0])
-    assert {extra: sorted(names) for extra, names in required.items()} == {
+    assert {extra: sorted(set(names)) for extra, names in required.items()} == {
         None: ["attrs", "h11", "httpcore", "httpx"],
         "cli": ["click", "rich"],
         "redis": ["redis"],
+        "postgres": ["psycopg"],
     }
 
 

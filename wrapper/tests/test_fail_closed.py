@@ -23,10 +23,10 @@ from yandex_market_chat._network import AsyncConnection, Connection
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
 from .conftest import Chat, Handler
+from .marked import KEY, assert_error_is_clean
 from .test_connections import recorded
 from .test_hostile import OK, request_of
 from .test_parallel import MIB, until
-from .test_secrets import KEY, assert_error_is_clean
 
 # The caller's choice to repeat what is unknown is no leave to repeat what nobody knows anything of.
 RESEND = RetryPolicy(attempts=4, resend_unknown=True)

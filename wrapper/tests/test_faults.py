@@ -31,21 +31,22 @@ from yandex_market_chat import (
 )
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
-from .conftest import Chat
+from .conftest import SOON, Chat
 
 SMALL = b"x" * 1000
 LARGE = b"x" * 5 * 1024 * 1024
 ONCE = RetryPolicy(attempts=1)
-SHORT = Timeout(total=5.0, connect=0.2, read=0.2, write=0.2)
-WHOLE = Timeout(total=0.2)
-ENOUGH = Timeout(total=5.0, read=5.0, write=5.0)
+SHORT = Timeout(total=60.0, connect=30.0, read=0.2, write=0.2)
+UNREACHABLE = Timeout(total=60.0, connect=0.2)
+WHOLE = Timeout(total=1.0)
+ENOUGH = Timeout(total=60.0, read=30.0, write=30.0)
 
 # Two classes where the kernel decides whether the client still sees the answer.
 LOST = (ConnectionLostError,)
 SILENT = (ResponseTimeoutError,)
 OUTCOMES: dict[str, tuple[Timeout, tuple[type, ...]]] = {
     "late-answer": (ENOUGH, (SentFile,)),
-    "dripped-answer": (Timeout(total=0.3), SILENT),
+    "dripped-answer": (Timeout(total=1.0), SILENT),
     "late-reader": (ENOUGH, (SentFile,)),
     "slow-reader": (ENOUGH, (SentFile,)),
     "drop-before-body": (ENOUGH, LOST),
@@ -148,13 +149,13 @@ def test_an_unknown_host_is_not_sent(connect: Callable[..., Chat]) -> None:
     assert caught.value.attempts == 1
 
 
-@pytest.mark.parametrize("timeout", [SHORT, WHOLE], ids=["connect", "total"])
+@pytest.mark.parametrize("timeout", [UNREACHABLE, WHOLE], ids=["connect", "total"])
 def test_a_connection_that_takes_too_long_is_not_sent(
     connect: Callable[..., Chat], unreachable: str, timeout: Timeout
 ) -> None:
     with pytest.raises(ConnectionFailedError) as caught:
         connect(base_url=unreachable, retry=ONCE, timeout=timeout).send(SMALL)
-    assert 0.15 < caught.value.elapsed < 1.5
+    assert 0.15 < caught.value.elapsed < SOON
 
 
 def test_where_no_connection_can_be_no_total_is_so_short_that_the_delivery_is_unknown(
@@ -175,7 +176,7 @@ def test_a_server_that_never_reads_is_unknown(connect: Callable[..., Chat], file
     with listening() as url, pytest.raises(ResponseTimeoutError) as caught:
         connect(base_url=url).send(file, timeout=timeout)
     assert caught.value.attempts == 1
-    assert 0.15 < caught.value.elapsed < 1.5
+    assert 0.15 < caught.value.elapsed < SOON
 
 
 IN_ANSWER = Fault(cut="silence", at="in-answer", after=1000)
@@ -187,7 +188,7 @@ QUIET: dict[str, Answer | Fault] = {
     "first byte of the answer": Fault(cut="silence", at="in-answer", after=1),
     "head of an OK": Answer.raw(HEAD_OF_OK, fault=IN_ANSWER),
     "most of an OK": Answer.raw(HEAD_OF_OK + b'{"status": "OK"', fault=IN_ANSWER),
-    "not begun": Fault(delay=5.0),
+    "not begun": Fault(delay=30.0),
 }
 
 
@@ -199,7 +200,7 @@ def test_silence_at_each_point_is_unknown(chat: Chat, server: MockServer, point:
     with pytest.raises(ResponseTimeoutError) as caught:
         chat.send(SMALL, timeout=timeout)
     assert caught.value.attempts == len(server.requests) == 1
-    assert 0.15 < caught.value.elapsed < 1.5
+    assert 0.15 < caught.value.elapsed < SOON
 
 
 def test_the_text_of_a_timeout_names_no_address_in_memory(chat: Chat, server: MockServer) -> None:
@@ -213,8 +214,8 @@ def test_the_text_of_a_timeout_names_no_address_in_memory(chat: Chat, server: Mo
 def test_the_total_bounds_an_answer_that_comes_byte_by_byte(chat: Chat, server: MockServer, status: int) -> None:
     server.script(Answer(status, fault=Fault(drip=0.02)))
     with pytest.raises(ResponseTimeoutError) as caught:
-        chat.send(SMALL, timeout=Timeout(total=0.3, read=5.0))
-    assert 0.25 < caught.value.elapsed < 1.5
+        chat.send(SMALL, timeout=Timeout(total=1.0, read=30.0))
+    assert 0.9 < caught.value.elapsed < SOON
 
 
 def test_an_answer_that_comes_byte_by_byte_in_time_counts(chat: Chat, server: MockServer) -> None:
@@ -225,8 +226,8 @@ def test_an_answer_that_comes_byte_by_byte_in_time_counts(chat: Chat, server: Mo
 def test_the_total_bounds_the_time_of_a_slow_reader(chat: Chat, server: MockServer) -> None:
     server.script(SCENARIOS["slow-reader"])
     with pytest.raises(ResponseTimeoutError) as caught:
-        chat.send(LARGE, timeout=Timeout(total=0.3, write=5.0))
-    assert 0.25 < caught.value.elapsed < 1.5
+        chat.send(LARGE, timeout=Timeout(total=1.0, write=30.0))
+    assert 0.9 < caught.value.elapsed < SOON
     assert not server.requests[0].body_complete
 
 
@@ -274,8 +275,8 @@ def test_an_answer_without_end_ends_with_the_total(
 ) -> None:
     server.script(Answer.raw(b"HTTP/1.1 %d X\r\n\r\n" % status + b" " * 5000, fault=Fault(drip=0.001)))
     with pytest.raises(expected) as caught:
-        chat.send(SMALL, timeout=Timeout(total=0.3, read=5.0))
-    assert 0.25 < caught.value.elapsed < 1.5
+        chat.send(SMALL, timeout=Timeout(total=1.0, read=30.0))
+    assert 0.9 < caught.value.elapsed < SOON
     if isinstance(caught.value, ServerError):
         assert caught.value.body_truncated
         assert set(caught.value.body) == {ord(" ")}

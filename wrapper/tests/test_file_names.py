@@ -286,8 +286,7 @@ def test_a_file_on_disk_is_sent_under_its_own_name(chat: Chat, server: MockServe
     assert {got.content_type for got in server.received} == {"application/pdf"}
 
 
-# File systems of other systems refuse such a name, so no such file can be handed over.
-@pytest.mark.skipif(sys.platform != "linux", reason="has no such names")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a file have a name that is no UTF-8")
 def test_a_file_of_any_name_that_the_system_takes_can_be_sent(chat: Chat, server: MockServer, tmp_path: Path) -> None:
     names = {b"a\xff.pdf": "a\ufffd.pdf", "и\u0306.pdf".encode(): "й.pdf", "Счёт 12\\А.pdf".encode(): "Счёт 12_А.pdf"}
     for name, expected in names.items():

@@ -40,11 +40,11 @@ def tls_server(folder: Path, **arguments: Any) -> Iterator[tuple[MockServer, str
 
 
 @contextmanager
-def unanswering(*, backlog: int = 0) -> Iterator[str]:
+def unanswering(*, backlog: int = 0, at: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[str]:
     """The address of a server that never accepts; with a backlog of so many connections, or none."""
     with ExitStack() as sockets:
         listener = sockets.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
+        listener.bind(at)
         listener.listen(backlog)
         for _ in range(0 if backlog else 8):
             filler = sockets.enter_context(socket.socket())

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import signal
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -39,6 +37,7 @@ from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
 from .conftest import Chat
 from .handed_over import refused
+from .interrupts import interrupted_when, needs_signals
 
 OPEN = "createChat"
 NOBODY = "http://127.0.0.1:9"  # privileged and unused, so nobody comes to listen there
@@ -351,25 +350,16 @@ def test_an_interrupt_while_opening_says_not_sent(server: MockServer, caplog: py
     assert texts == ["not sent: CancelledError ['file.bin' to 1/order 77]", "not opened: CancelledError [1/order 77]"]
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to a thread")
+@needs_signals
 def test_ctrl_c_while_opening_says_not_sent(server: MockServer, caplog: pytest.LogCaptureFixture) -> None:
     server.script_on(OPEN, Fault(cut="silence", at="after-body"))
-
-    def interrupt() -> None:
-        while not server.requests:
-            threading.Event().wait(0.01)
-        signal.pthread_kill(main, signal.SIGINT)
-
-    main = threading.main_thread().ident or 0
     with (
         caplog.at_level(logging.INFO, logger="yandex_market_chat"),
         ChatClient(api_key=server.api_key, base_url=server.base_url) as client,
+        interrupted_when(lambda: server.requests),
+        pytest.raises(KeyboardInterrupt),
     ):
-        waiting = threading.Thread(target=interrupt)
-        waiting.start()
-        with pytest.raises(KeyboardInterrupt):
-            client.send_file(b"abc", business_id=1, order_id=77)
-        waiting.join()
+        client.send_file(b"abc", business_id=1, order_id=77)
     (record,) = [record for record in caplog.records if record.name == "yandex_market_chat"]
     assert record.getMessage() == "not sent: KeyboardInterrupt ['file.bin' to 1/order 77]"
 

@@ -332,6 +332,7 @@ def test_keyboard_interrupt_in_flight_passes_through_with_a_warning_and_leaks_no
     assert in_fresh_process(INTERRUPTED, "in flight").splitlines() == ["WARNING", "interrupted", "[b'third']"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_the_memory_of_200_sends_is_that_of_the_slots(server: MockServer, mode: str, tmp_path: Path) -> None:
     path = tmp_path / "large.bin"

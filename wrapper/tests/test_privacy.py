@@ -7,9 +7,6 @@ import gc
 import json
 import logging
 import pickle
-import signal
-import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,6 +19,8 @@ from yandex_market_chat import AsyncChatClient, ChatClient, ChatError, DeliveryU
 from yandex_market_chat.testing import Answer, Fault, MockServer
 
 from .conftest import Chat
+from .interrupts import interrupted_when, needs_signals
+from .marked import assert_without
 
 HISTORY = "getChatHistory"
 MARK = "МеткаПокупателя"
@@ -36,11 +35,7 @@ ONCE = RetryPolicy(attempts=1)
 
 
 def assert_clean(text: object, where: str) -> None:
-    shown = text.decode("latin-1") if isinstance(text, bytes | bytearray) else str(text)
-    for form in FORMS:
-        if form in shown:
-            position = shown.index(form)
-            pytest.fail(f"{where} tells a buyer's words: ...{shown[max(0, position - 200) : position + 20]!r}...")
+    assert_without(FORMS, text, f"{where} tells a buyer's words")
 
 
 def assert_record_is_clean(record: logging.LogRecord) -> None:
@@ -229,24 +224,16 @@ def test_a_cancelled_reading(server: MockServer, how: str) -> None:
     assert_error_is_clean(error)
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to a thread")
+@needs_signals
 def test_an_interrupted_reading(server: MockServer) -> None:
     server.script(Answer(500))
     server.script_on(HISTORY, Answer(200, PAGE, fault=Fault(cut="silence", at="in-answer", after=450)))
-
-    def interrupt() -> None:
-        while not any(request.operation == HISTORY for request in server.requests):
-            time.sleep(0.01)
-        time.sleep(0.05)
-        signal.pthread_kill(main, signal.SIGINT)
-
-    main = threading.main_thread().ident or 0
-    with ChatClient(api_key=server.api_key, base_url=server.base_url, confirm_unknown=5.0) as client:
-        waiting = threading.Thread(target=interrupt)
-        waiting.start()
-        with pytest.raises(KeyboardInterrupt) as caught:
-            client.send_file(b"abc", business_id=1, chat_id=2)
-        waiting.join()
+    with (
+        ChatClient(api_key=server.api_key, base_url=server.base_url, confirm_unknown=5.0) as client,
+        interrupted_when(lambda: [each for each in server.requests if each.operation == HISTORY], after=0.05),
+        pytest.raises(KeyboardInterrupt) as caught,
+    ):
+        client.send_file(b"abc", business_id=1, chat_id=2)
     assert_error_is_clean(caught.value)
 
 

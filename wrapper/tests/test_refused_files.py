@@ -203,6 +203,7 @@ NO_FILES: dict[str, tuple[Callable[[Path, ExitStack], Any], str]] = {
 }
 
 
+@pytest.mark.filterwarnings(r"ignore:codecs\.open:DeprecationWarning")  # from Python 3.14 on; it is still there
 @pytest.mark.parametrize("what", NO_FILES)
 def test_what_is_no_open_binary_file_is_refused(what: str, chat: Chat, server: MockServer, tmp_path: Path) -> None:
     path = tmp_path / "file.txt"

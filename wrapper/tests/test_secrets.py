@@ -5,22 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import logging
-import os
 import pickle
-import signal
 import socket
 import ssl
-import sys
-import threading
-import time
-import traceback
 import types
 from collections.abc import Callable, Iterator
-from io import BytesIO
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 import trustme
@@ -37,50 +28,11 @@ from yandex_market_chat._credentials import Credentials
 from yandex_market_chat.testing import Answer, Fault, MockServer
 
 from .conftest import Chat
+from .marked import ENCODED, IN_URL, KEY, PASSWORD, TOKEN, assert_clean, assert_error_is_clean, credentials_of
 from .proxy import Proxy
 
-KEY = "ACMA:MarkedKey/MarkedKey/MarkedKey/MarkedKey/:Marked/8"
-TOKEN = "MarkedToken/MarkedToken+MarkedToken/MarkedToken=="
-PASSWORD = "MarkedPassword@/8"
-IN_URL = "user:MarkedPassword%40%2F8"
-ENCODED = base64.b64encode(f"user:{PASSWORD}".encode()).decode()
+pytestmark = pytest.mark.usefixtures("watched")
 ONCE = RetryPolicy(attempts=1)
-LOGGERS = ("yandex_market_chat", "httpx", "httpcore", "asyncio")
-
-
-def assert_clean(text: object, where: str) -> None:
-    shown = text.decode("latin-1") if isinstance(text, bytes) else str(text)
-    for mark in ("Marked", ENCODED, ENCODED[:20]):
-        # Not by `assert mark not in shown`: its own message would be the next channel.
-        if mark in shown:
-            position = shown.index(mark)
-            pytest.fail(f"{where} tells a secret: ...{shown[max(0, position - 200) : position + 20]!r}...")
-
-
-def assert_record_is_clean(record: logging.LogRecord) -> None:
-    for name, value in vars(record).items():
-        assert_clean(f"{value} {value!r}", f"the {name} of a record of {record.name}")
-    assert_clean(record.getMessage(), f"a record of {record.name}")
-    assert_clean(logging.Formatter().format(record), f"a record of {record.name}")
-
-
-@pytest.fixture(autouse=True)
-def _everything_is_watched(
-    caplog: pytest.LogCaptureFixture,
-    recwarn: pytest.WarningsRecorder,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[None]:
-    """Around every test here: logs at DEBUG, warnings and what is printed; nothing of it tells a secret."""
-    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
-    for name in LOGGERS:
-        caplog.set_level(logging.DEBUG, logger=name)
-    yield
-    for record in caplog.get_records("call"):
-        assert_record_is_clean(record)
-    for warning in recwarn:
-        assert_clean(warning.message, "a warning")
-    assert_clean(capfd.readouterr(), "what was printed")
 
 
 @pytest.fixture
@@ -112,50 +64,11 @@ def trusted(authority: trustme.CA, tmp_path: Path) -> Path:
     return tmp_path / "ca.pem"
 
 
-def assert_error_is_clean(error: BaseException, seen: set[int] | None = None) -> None:
-    """Look at all that an error tells: itself, and everything that hangs on it, shown by Python or not."""
-    seen = set() if seen is None else seen
-    if id(error) in seen:
-        return
-    seen.add(id(error))
-    kind = type(error).__name__
-    for name in dir(error):
-        if not name.startswith("__") or name in ("__dict__", "__notes__"):
-            value = getattr(error, name, None)  # an OSError has some that are not there
-            assert_clean(f"{value} {value!r}", f"{name} of {kind}")
-    for text in (str(error), repr(error), error.args):
-        assert_clean(text, kind)
-    try:
-        pickled = [pickle.dumps(error, protocol) for protocol in (0, pickle.HIGHEST_PROTOCOL)]
-    except (TypeError, AttributeError, pickle.PicklingError):  # a foreign error may refuse; ours must not
-        assert not isinstance(error, ChatError)
-        pickled = []
-    for content in pickled:
-        assert_clean(content, f"a pickle of {kind}")
-    for frame in traceback.TracebackException.from_exception(error, capture_locals=True).stack:
-        for name, value in (frame.locals or {}).items():
-            assert_clean(value, f"in the traceback of {kind}, local variable {name} of {frame.name}")
-    for other in (error.__cause__, error.__context__, getattr(error, "later", None)):
-        if other is not None:
-            assert_error_is_clean(other, seen)
-
-
 def failure(chat: Chat, **arguments: Any) -> Any:
     """The error of a send that fails. Its traceback begins here: what a test has in its own variables is its own."""
     with pytest.raises((ChatError, OSError)) as caught:
         chat.send(**({"file": b"content"} | arguments))
     return caught.value
-
-
-def credentials_of(kind: str) -> dict[str, str]:
-    return {"oauth_token": TOKEN} if kind == "token" else {"api_key": KEY}
-
-
-@pytest.fixture(params=["key", "token"])
-def credential(request: pytest.FixtureRequest) -> str:
-    """Each test that asks for it runs with either."""
-    kind: str = request.param
-    return kind
 
 
 @pytest.mark.parametrize("kind", ["key", "token"])
@@ -464,118 +377,6 @@ def test_a_client_that_is_half_made_can_be_shown(client: type[ChatClient]) -> No
     # What a debugger does with a client whose constructor has not come to its end.
     half_made = client.__new__(client)
     assert client.__name__ in repr(half_made)
-
-
-@pytest.fixture
-def interrupted(server: MockServer) -> Iterator[None]:
-    """Interrupts the main thread, as Ctrl+C does, a moment after the server has got a request."""
-
-    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    def watch() -> None:
-        while not server.requests:
-            time.sleep(0.002)
-        time.sleep(MOMENT)
-        os.kill(os.getpid(), signal.SIGALRM)
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    yield
-    watcher.join()
-    signal.signal(signal.SIGALRM, before)
-
-
-def spent_for_a_while() -> Answer:
-    told = {"Date": "Thu, 10 Jul 2025 00:30:00 GMT", "X-RateLimit-Resource-Until": "Thu, 10 Jul 2025 00:30:05 GMT"}
-    return Answer(420, headers=told | {"X-RateLimit-Resource-Remaining": "0"})
-
-
-# Long enough to come to the point where there is nothing to do but wait; nothing fails if it is not.
-MOMENT = 0.05
-
-INTERRUPTED: dict[str, Answer | Fault] = {
-    "while it waits for the answer": Fault(cut="silence", at="after-body"),
-    "while it reads the answer": Fault(cut="silence", at="in-answer", after=200),
-    "while it writes": Fault(cut="silence", at="before-body"),
-    "while it pauses": spent_for_a_while(),
-}
-
-
-@pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals reach the main thread")
-@pytest.mark.parametrize("when", INTERRUPTED)
-@pytest.mark.usefixtures("interrupted")
-def test_an_interrupted_send_tells_nothing(server: MockServer, when: str) -> None:
-    server.script(INTERRUPTED[when])
-    with (
-        Chat("sync", api_key=KEY, base_url=server.base_url, timeout=10.0) as chat,
-        pytest.raises(KeyboardInterrupt) as caught,
-    ):
-        chat.send(BytesIO(bytes(5_000_000)))
-    assert_error_is_clean(caught.value)
-    assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize("how", ["cancelled", "timeout of the caller"])
-@pytest.mark.parametrize("when", INTERRUPTED)
-def test_a_cancelled_send_tells_nothing(server: MockServer, when: str, how: str) -> None:
-    server.script(INTERRUPTED[when])
-
-    async def main() -> BaseException:
-        client = AsyncChatClient(api_key=KEY, base_url=server.base_url, timeout=10.0)
-        try:
-            async with asyncio.timeout(None) as until:
-                task = asyncio.create_task(client.send_file(BytesIO(bytes(5_000_000)), business_id=1, chat_id=2))
-                while not server.requests:
-                    await asyncio.sleep(0.002)
-                await asyncio.sleep(MOMENT)
-                if how == "cancelled":
-                    task.cancel()
-                else:
-                    until.reschedule(asyncio.get_running_loop().time())
-                await task
-        except (asyncio.CancelledError, TimeoutError) as error:
-            return error
-        finally:
-            await client.aclose()
-        raise AssertionError("it was to be interrupted")
-
-    assert_error_is_clean(asyncio.run(main()))
-    assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize("when", ["at the first byte", "at the last byte"])
-def test_an_interrupt_out_of_on_progress_tells_nothing(server: MockServer, credential: str, when: str) -> None:
-    def on_progress(sent: int, total: int) -> None:
-        if sent == (total if when == "at the last byte" else 0):
-            raise KeyboardInterrupt
-
-    with (
-        Chat("sync", base_url=server.base_url, **credentials_of(credential)) as chat,
-        pytest.raises(KeyboardInterrupt) as caught,
-    ):
-        chat.send(b"content", on_progress=on_progress)
-    assert_error_is_clean(caught.value)
-
-
-@pytest.mark.parametrize(
-    "function", ["BaseClient._new_attempt", "Request.__init__", "Connection.send", "HTTPConnection.handle_request"]
-)
-def test_an_interrupt_while_the_key_is_in_somebodys_hands_tells_nothing(server: MockServer, function: str) -> None:
-    def interrupt(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call" and frame.f_code.co_qualname == function:
-            raise KeyboardInterrupt
-
-    with Chat("sync", api_key=KEY, base_url=server.base_url) as chat:
-        before = sys.getprofile()
-        sys.setprofile(interrupt)
-        try:
-            with pytest.raises(KeyboardInterrupt) as caught:
-                chat.send(b"content")
-        finally:
-            sys.setprofile(before)
-    assert_error_is_clean(caught.value)
 
 
 def test_the_mock_server_logs_no_secret_not_even_a_misplaced_one(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 import ssl
@@ -11,9 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import trustme
 
@@ -32,14 +35,13 @@ from yandex_market_chat import (
 )
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
-from .conftest import Chat
+from .conftest import SOON, Chat
 from .test_life import tls_server, unanswering
 from .test_parallel import MIB, Gate, at_once, held, in_fresh_process
 
-pytestmark = pytest.mark.xdist_group("time")
-
 TOTAL = 0.2
-PROMISED, LIMIT = 0.1, 0.3  # seconds later than the total
+PROMISED, LIMIT = 0.1, 1.0  # seconds later than the total; without it each would take some seconds more
+TRIES = 10
 
 
 def best_of(runs: int, measure: Callable[[], float], promised: float) -> float:
@@ -57,13 +59,14 @@ def ends_in_time(send: Callable[[], object], *kinds: type[ChatError], total: flo
 
     def overshoot() -> float:
         begin = time.monotonic()
-        with pytest.raises(kinds) as caught:
+        with pytest.raises(ChatError) as caught:
             send()
         took = time.monotonic() - begin
-        assert abs(caught.value.elapsed - took) < LIMIT
-        return took - total
+        if not isinstance(caught.value, kinds):  # on a busy machine the time may be up before it comes to that
+            return math.inf
+        return max(took - total, abs(caught.value.elapsed - took))
 
-    assert best_of(5, overshoot, PROMISED) <= LIMIT
+    assert best_of(TRIES, overshoot, PROMISED) <= LIMIT
 
 
 # The total
@@ -86,7 +89,7 @@ def test_the_total_bounds_waiting_for_a_slot(connect: Callable[..., Chat]) -> No
     ],
 )
 def test_the_total_bounds_a_slow_server(chat: Chat, server: MockServer, scenario: Fault) -> None:
-    server.script(*[scenario] * 5)
+    server.script(*[scenario] * TRIES)
     ends_in_time(lambda: chat.send(bytes(5 * MIB), timeout=TOTAL), ResponseTimeoutError)
     assert all(request.scripted for request in server.requests)
 
@@ -184,14 +187,14 @@ def test_a_call_has_its_own_timeout(connect: Callable[..., Chat], server: MockSe
     server.script(Fault(delay=0.2))
     sent = connect(timeout=0.1).send(b"x", timeout=5)
     assert sent.elapsed > 0.1
-    server.script(*[SCENARIOS["silence-after-body"]] * 15)
+    server.script(*[SCENARIOS["silence-after-body"]] * 3 * TRIES)
     for timeout in (TOTAL, Timeout(total=TOTAL), Timeout(total=5, read=TOTAL)):
         ends_in_time(lambda timeout=timeout: connect().send(b"x", timeout=timeout), ResponseTimeoutError)
 
 
 def test_a_number_of_seconds_changes_only_the_total(connect: Callable[..., Chat], server: MockServer) -> None:
     chat = connect(timeout=Timeout(total=60, read=TOTAL))
-    server.script(*[SCENARIOS["silence-after-body"]] * 5)
+    server.script(*[SCENARIOS["silence-after-body"]] * TRIES)
     ends_in_time(lambda: chat.send(b"x", timeout=30), ResponseTimeoutError)
 
 
@@ -203,7 +206,7 @@ def test_without_a_total_there_is_no_bound_but_that_of_each_read(
     ended = at_once(chat, {}, {}, {}, {}, {})
     assert [type(each) for each in ended] == [SentFile] * 5
     assert max(each.elapsed for each in ended if isinstance(each, SentFile)) > 0.4
-    server.script(*[SCENARIOS["silence-after-body"]] * 5)
+    server.script(*[SCENARIOS["silence-after-body"]] * TRIES)
     ends_in_time(lambda: chat.send(b"x"), ResponseTimeoutError, total=0.4)
 
 
@@ -252,16 +255,18 @@ def test_async_sends_use_only_the_threads_of_the_executor(server: MockServer, tm
 # The event loop
 
 HEARTBEAT = """
-    import asyncio, sys, time
+    import asyncio, ssl, sys, time
+    import certifi
     from yandex_market_chat import AsyncChatClient
 
     url, key, authority, size = sys.argv[1:]
 
+    # In CPU time of the loop's thread: what else the machine does is no stall.
     async def heartbeat():
-        last = time.perf_counter()
+        last = time.thread_time()
         while True:
             await asyncio.sleep(0.001)
-            now = time.perf_counter()
+            now = time.thread_time()
             gaps.append(now - last)
             last = now
 
@@ -272,8 +277,10 @@ HEARTBEAT = """
             gaps.clear()
             await client.send_file(bytes(int(size)), business_id=1, chat_id=2)
             await asyncio.sleep(0.005)
-            print(max(gaps))
         heart.cancel()
+        begin = time.thread_time()
+        ssl.create_default_context(cafile=certifi.where())
+        print(max(gaps) / (time.thread_time() - begin))
 
     gaps = []
     asyncio.run(main())
@@ -287,10 +294,11 @@ def test_the_first_async_send_does_not_stall_the_loop(tmp_path: Path, tls: bool,
         server = secure if tls else plain
 
         def longest_gap() -> float:
+            """As a part of what loading certificates takes, which would be a stall."""
             arguments = (server.base_url, server.api_key, authority if tls else "", str(size))
             return float(in_fresh_process(HEARTBEAT, *arguments))
 
-        assert best_of(5, longest_gap, promised=0.02) <= 0.06
+        assert best_of(5, longest_gap, promised=0.5) <= 0.5
 
 
 def test_a_path_on_a_slow_disk_does_not_stall_the_loop(
@@ -298,35 +306,32 @@ def test_a_path_on_a_slow_disk_does_not_stall_the_loop(
 ) -> None:
     path = tmp_path / "slow.pdf"
     path.write_bytes(b"x" * MIB)
-    real_stat, real_open, asked = os.stat, os.open, []
+    real_stat, real_open = os.stat, os.open
+    asked: list[tuple[Any, bool]] = []
+    beat = threading.Event()
 
     def slow(real: Callable[..., Any], name: Any, *arguments: Any, **named: Any) -> Any:
         if name == str(path):
-            asked.append(real)
-            time.sleep(0.15)
+            beat.clear()
+            asked.append((real, beat.wait(SOON)))  # whether the loop goes on meanwhile
         return real(name, *arguments, **named)
 
     monkeypatch.setattr(os, "stat", lambda *arguments, **named: slow(real_stat, *arguments, **named))
     monkeypatch.setattr(os, "open", lambda *arguments, **named: slow(real_open, *arguments, **named))
 
-    async def main() -> float:
-        gaps = []
-
+    async def main() -> None:
         async def heartbeat() -> None:
             while True:
-                begin = time.perf_counter()
                 await asyncio.sleep(0.001)
-                gaps.append(time.perf_counter() - begin)
+                beat.set()
 
         async with AsyncChatClient(api_key=server.api_key, base_url=server.base_url) as client:
-            await client.send_file(b"the first", business_id=1, chat_id=2)
             heart = asyncio.create_task(heartbeat())
             await client.send_file(path, business_id=1, chat_id=2)
             heart.cancel()
-        return max(gaps)
 
-    assert best_of(5, lambda: asyncio.run(main()), promised=0.02) <= 0.06
-    assert asked[:2] == [real_stat, real_open]
+    asyncio.run(main())
+    assert asked == [(real_stat, True), (real_open, True)]
     assert server.received[-1].size == MIB
 
 
@@ -340,26 +345,30 @@ def test_a_client_is_cheap_to_make(tmp_path: Path, kind: type) -> None:
         with ChatClient(**arguments) as client:
             client.send_file(b"x", business_id=1, chat_id=2)
 
-        def creation() -> float:
-            begin = time.perf_counter()
-            kind(**arguments)
-            return time.perf_counter() - begin
+        def cpu(make: Callable[[], object]) -> float:
+            begin = time.thread_time()
+            make()
+            return time.thread_time() - begin
 
-        assert best_of(200, creation, promised=0.0) < 0.001
+        creation = best_of(200, lambda: cpu(lambda: kind(**arguments)), promised=0.0)
+        # A tenth of what it would take to load the certificates each time.
+        load = partial(ssl.create_default_context, cafile=certifi.where())
+        assert creation < best_of(5, lambda: cpu(load), promised=0.0) / 10
 
 
 @contextmanager
 def slow_line(context: ssl.SSLContext | None) -> Iterator[int]:
-    """The port of a server with small buffers, which takes 1.5 MB in some two seconds, and then says OK."""
+    """The port of a server with small buffers, which takes 1.5 MB in some five seconds, and then says OK."""
 
     def serve() -> None:
         with listener.accept()[0] as accepted:
             line = context.wrap_socket(accepted, server_side=True) if context else accepted
             taken = 0
-            while taken < 1_500_000:
-                taken += len(line.recv(16 * 1024))
-                time.sleep(0.02)
-            line.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"status":"OK"}')
+            while taken < 1_500_000 and (piece := line.recv(16 * 1024)):
+                taken += len(piece)
+                time.sleep(0.05)
+            if taken >= 1_500_000:
+                line.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"status":"OK"}')
             line.close()
 
     with socket.socket() as listener:
@@ -387,7 +396,7 @@ def test_the_time_of_a_write_is_for_any_of_it_to_be_taken(
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
-    timeout = Timeout(total=60.0, write=0.6, read=30.0)
+    timeout = Timeout(total=60.0, write=2.0, read=30.0)
     with slow_line(context if tls else None) as port:
         url = f"http{'s' if tls else ''}://127.0.0.1:{port}"
         verify = tmp_path / "authority.pem"

@@ -42,7 +42,7 @@ REPRS = {
     "SentFile": "SentFile(business_id=1, chat_id=2, order_id=None, name='счёт.pdf', size=3, "
     "content_type='application/pdf', attempts=1, unknown_attempts=0, elapsed=0.5, trace_id=None, "
     "quota=Quota(limit=1000, remaining=7, resets_at=None), "
-    "confirmed_by='response', message_id=None)",
+    "confirmed_by='response', message_id=None, from_ledger=False)",
 }
 
 

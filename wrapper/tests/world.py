@@ -18,7 +18,7 @@ from yandex_market_chat._delivery import deliver
 from yandex_market_chat._headers import Headers
 from yandex_market_chat._quota import Quotas
 from yandex_market_chat._send import Send
-from yandex_market_chat._steps import SEND_FILE, MakeRequest, Pause, Rules, Step, Steps, TakeSlot, advance
+from yandex_market_chat._steps import SEND_FILE, MakeRequest, Pause, Rules, Step, Steps, advance
 
 DATE = datetime(2026, 7, 10, 12, 0, 0, tzinfo=UTC)
 START = 5000.0
@@ -125,7 +125,7 @@ class World:
             if isinstance(step, Pause):
                 self.pauses.append(step.seconds)
                 self.now += step.seconds
-            elif not isinstance(step, TakeSlot):
+            elif isinstance(step, MakeRequest):
                 self.requests.append(step)
                 self.attempts += step.operation == SEND_FILE
                 outcome = play(step)

@@ -25,8 +25,10 @@ from ._errors import (
     DeliveryUnknownError,
     EmptyFileError,
     FileTooLargeError,
+    InProgressError,
     InvalidFileError,
     InvalidRequestError,
+    LedgerError,
     NotFoundError,
     NotSentError,
     ParallelLimitError,
@@ -44,7 +46,7 @@ from ._options import RetryPolicy, Timeout
 from ._quota import Quota
 from ._send import SentFile
 from ._version import __version__
-from .shared import SharedLimits
+from .shared import Ledger, SharedLimits
 
 __all__ = [
     "AccessDeniedError",
@@ -62,8 +64,11 @@ __all__ = [
     "DeliveryUnknownError",
     "EmptyFileError",
     "FileTooLargeError",
+    "InProgressError",
     "InvalidFileError",
     "InvalidRequestError",
+    "Ledger",
+    "LedgerError",
     "NotFoundError",
     "NotSentError",
     "ParallelLimitError",
@@ -89,7 +94,9 @@ if typing.TYPE_CHECKING:
     from ._async_client import AsyncChatClient
 
     __contract_version__: str
+    """The version of the contract (`info.version` in `openapi/openapi.yaml`) that the package was made from."""
     __contract_sha256__: str
+    """The SHA-256 of that contract, in hexadecimal."""
 
 
 # Imported when first asked for. AsyncChatClient needs half as much again as all the rest, and most programs use one of

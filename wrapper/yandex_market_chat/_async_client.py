@@ -18,12 +18,13 @@ from ._delivery import PRECISION, RESTART, confirm, deliver, read_history
 from ._errors import ChatError, DeliveryUnknownError
 from ._file import CheckedFile, File, FileLike, checked_file, read_stream
 from ._network import PATIENCE, AsyncConnection, AsyncTransport
-from ._options import Options, Timeout
+from ._options import Options, Timeout, refuse
 from ._quota import Quotas
 from ._send import Send, SentFile
 from ._slots import Slot
 from ._steps import (
     SEND_FILE,
+    AwaitLedger,
     AwaitTurn,
     MakeRequest,
     Outcome,
@@ -62,6 +63,7 @@ class AsyncChatClient(BaseClient):
         business_id: int,
         chat_id: int | None = None,
         order_id: int | None = None,
+        idempotency_key: str | None = None,
         name: str | None = None,
         content_type: str | None = None,
         timeout: Timeout | float | None = None,
@@ -73,9 +75,18 @@ class AsyncChatClient(BaseClient):
         """
         # This frame stays in the traceback of an error; those below it, which hold the content of the file, do not.
         with Send(time.monotonic) as send:
-            self._begin(send, business_id, timeout, chat_id=chat_id, order_id=order_id, on_progress=on_progress)
-            found = await self._looked_at(send, file, name, content_type)
-            return await self._run(send, deliver(send, self._rules, send.deadline), found)
+            target = {"chat_id": chat_id, "order_id": order_id}
+            self._begin(send, business_id, timeout, **target, on_progress=on_progress, idempotency_key=idempotency_key)
+            try:
+                found = await self._looked_at(send, file, name, content_type)
+                return await self._run(send, self._delivery(send), found)
+            except Exception as error:  # the file may be gone, and be known as sent: the ledger is asked first
+                if send.entry is None:
+                    raise
+                known = await self._run(send, send.entry.known(send, self._rules, send.deadline, error))
+                if known is None:
+                    raise
+                return known
 
     async def open_chat(self, *, business_id: int, order_id: int, timeout: Timeout | float | None = None) -> int:
         """Do what `ChatClient.open_chat` does."""
@@ -124,8 +135,12 @@ class AsyncChatClient(BaseClient):
                         self._check_usable()
                         content, file = await _in_time(send, self._content(file), "while the file was read"), None
                         send.size = len(content)
+                        if send.entry is not None:
+                            send.entry.content = content
                 elif isinstance(step, AwaitTurn):
                     await step.turn.wait_async(step.seconds)
+                elif isinstance(step, AwaitLedger):
+                    await asyncio.wait((asyncio.wrap_future(step.future),), timeout=step.seconds)
                 elif isinstance(step, Pause):
                     slots.release(send.business_id, slot)
                     await asyncio.sleep(step.seconds)
@@ -195,6 +210,10 @@ class BatchDoor:
     """
 
     def __init__(self, chat: AsyncChatClient) -> None:
+        if chat._ledger is not None:
+            refuse(
+                'A batch uses its journal, no ledger (given, or YANDEX_MARKET_LEDGER): make its client with ledger="".'
+            )
         self._chat = chat
         self._rules = chat._rules._replace(waits_for_limits=False, confirm_unknown=0.0)
         self.options: Options = chat._options

@@ -202,9 +202,8 @@ class Attempt:
             return Failure(ConnectionFailedError._because(reason, advice=advice, retryable=False), final=True)
         if timed_out:
             bound = "the total time" if self.left() <= 0 else "the time of one read or write"
-            lost: DeliveryUnknownError = ResponseTimeoutError._because(
-                f"No complete response came within {bound} ({text})."
-            )
+            reason = f"No complete response came within {bound} ({text})."
+            lost: DeliveryUnknownError = ResponseTimeoutError._because(reason)
         else:
             if "certificate required" in said.lower().replace("_", " "):
                 text += "; the server asks for a client certificate"

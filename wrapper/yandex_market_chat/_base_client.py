@@ -15,16 +15,17 @@ import httpx
 from ._attempt import Attempt
 from ._claims import Claims
 from ._credentials import Credentials
+from ._delivery import deliver
 from ._errors import DeliveryUnknownError, InvalidRequestError
 from ._file import File, look_at, name_and_type
 from ._options import Options, RetryPolicy, Timeout, refuse
 from ._quota import Quota, Quotas
 from ._route import Route, renew_lock
-from ._send import Send, log_safely
+from ._send import Send, SentFile, log_safely
 from ._slots import Slots
-from ._steps import SEND_FILE, MakeRequest, Rules
+from ._steps import SEND_FILE, MakeRequest, Rules, Steps
 from ._version import __version__
-from .shared import SharedLimits, limits_of
+from .shared import Ledger, SharedLimits, entry_of, ledger_of, limits_of
 
 Progress = Callable[[int, int], object]
 Verify = bool | str | os.PathLike[str] | ssl.SSLContext
@@ -47,6 +48,7 @@ class BaseClient:
         max_file_size: int = 5 * 1024 * 1024,
         max_parallel: int = 4,
         shared_limits: str | os.PathLike[str] | SharedLimits | None = None,
+        ledger: str | os.PathLike[str] | Ledger | None = None,
         integration: str | None = None,
         verify: Verify = True,
         proxy: str | None = None,
@@ -71,6 +73,9 @@ class BaseClient:
             shared_limits: one quota and four slots per business for all processes: a path or file:/path (one machine),
                 redis://, rediss:// or unix:// (needs the extra `redis`), or `SharedLimits`. Default: the environment
                 variable YANDEX_MARKET_SHARED_LIMITS, else none; "": none in any case.
+            ledger: remembers what became of each `idempotency_key`: a path or sqlite:////path (one machine),
+                postgresql:// (needs the extra `postgres`), or a `Ledger`. Default: the environment variable
+                YANDEX_MARKET_LEDGER, else none; "": none in any case.
             integration: "name/version" of the calling software, for the seller's log at Market (X-Market-Integration).
             verify: True (certificates of SSL_CERT_FILE, SSL_CERT_DIR or certifi), a CA file, an `ssl.SSLContext`, or
                 False to trust anyone.
@@ -91,9 +96,10 @@ class BaseClient:
             headers = {"Host": self._route.host} | _request_headers(integration)
             self._credentials = Credentials(api_key, oauth_token, self._route.proxy, headers)
             limits = limits_of(shared_limits, self._route.host)
+            self._ledger = ledger_of(ledger)
         except InvalidRequestError as error:
             # A traceback may be shown with the locals of its frames: this one's must not hold a secret.
-            del api_key, oauth_token, base_url, proxy, shared_limits
+            del api_key, oauth_token, base_url, proxy, shared_limits, ledger
             raise error.with_traceback(None) from None
         self._rules = Rules(retry, Quotas(), Claims(), OrderedDict(), confirm_unknown=confirm_unknown, limits=limits)
         self._closed = False
@@ -127,6 +133,7 @@ class BaseClient:
         chat_id: int | None = None,
         order_id: int | None = None,
         on_progress: Progress | None = None,
+        idempotency_key: str | None = None,
     ) -> None:
         """Check what a send was told, but for the file."""
         self._check_usable()
@@ -146,6 +153,11 @@ class BaseClient:
             if not callable(on_progress) or iscoroutinefunction(on_progress):
                 refuse("on_progress must be a function (not async) of two numbers.")
             send.on_sent = _reporter(send, on_progress)
+        send.entry = entry_of(self._ledger, send, idempotency_key, resend=self._options.retry.resend_unknown)
+
+    def _delivery(self, send: Send) -> Steps[SentFile]:
+        step = deliver if send.entry is None else send.entry.deliver
+        return step(send, self._rules, send.deadline)
 
     def _look_at(self, send: Send, file: object, name: str | None, content_type: str | None) -> File:
         """Check all of the file that can be checked before it is read."""
@@ -161,7 +173,9 @@ class BaseClient:
             refuse("error must be a DeliveryUnknownError of send_file, with business_id, chat_id, name and size.")
         if not isinstance(error.since, datetime) or error.since.utcoffset() is None:
             refuse("error.since must be the moment when the attempt began, with its time zone.")
-        self._begin(send, typing.cast(int, error.business_id), timeout, chat_id=error.chat_id)
+        key = error.idempotency_key  # the ledger knows which messages confirm other keys
+        business_id = typing.cast(int, error.business_id)
+        self._begin(send, business_id, timeout, chat_id=error.chat_id, idempotency_key=key)
         send.name, send.size, send.content_type = error.name, error.size, error.content_type
         send.order_id, send.attempts, send.unknown_attempts = error.order_id, error.attempts, error.unknown_attempts
         return error

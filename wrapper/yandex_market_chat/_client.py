@@ -8,13 +8,13 @@ from typing import Self, TypeVar, cast
 import httpx
 
 from ._base_client import BaseClient, Progress
-from ._delivery import confirm, deliver
+from ._delivery import confirm
 from ._errors import DeliveryUnknownError
 from ._file import CheckedFile, File, FileLike, checked_file
 from ._options import Timeout
 from ._send import Send, SentFile
 from ._slots import Slot
-from ._steps import AwaitTurn, MakeRequest, Outcome, Pause, Step, Steps, TakeSlot, advance, open_chat
+from ._steps import AwaitLedger, AwaitTurn, MakeRequest, Outcome, Pause, Step, Steps, TakeSlot, advance, open_chat
 
 T = TypeVar("T")
 
@@ -29,6 +29,7 @@ class ChatClient(BaseClient):
         business_id: int,
         chat_id: int | None = None,
         order_id: int | None = None,
+        idempotency_key: str | None = None,
         name: str | None = None,
         content_type: str | None = None,
         timeout: Timeout | float | None = None,
@@ -49,6 +50,12 @@ class ChatClient(BaseClient):
             chat_id: the id of the chat, from 1 to 2^63-1. Either this or `order_id`.
             order_id: the id of the order whose chat it is, from 1 to 2^63-1. Its chat is opened first, once the file
                 has been read. Chats of returns cannot be opened by this client.
+            idempotency_key: your id of this send, 1 to 255 characters, unique per business, with a client that has a
+                `ledger`. Call with it as often as you like, from any process: the file is sent at most once. What is
+                known as sent comes back as the earlier `SentFile`, also if the file is gone. Other content, name, chat
+                or order under a known key is refused. What is unknown is looked for in the chat's history first (not
+                with `confirm_unknown=0`), then raised again, without a request, unless the client's `RetryPolicy` says
+                `resend_unknown`.
             name: the file name that the buyer sees. Default: that of the file. Control and direction-override
                 characters are left out, and it is shortened to 255 bytes of UTF-8; a file without a name gets one that
                 fits its type.
@@ -67,6 +74,9 @@ class ChatClient(BaseClient):
             OSError: the path is missing or forbidden. Nothing went out. What the file's own reader raises passes
                 through as well.
             NotSentError: the buyer did not receive the file: sending it again cannot deliver it twice.
+            LedgerError: the ledger cannot be read or written. This call sent nothing, an earlier one with the key may
+                have.
+            InProgressError: another call is sending with the key right now; this one sent nothing.
             DeliveryUnknownError: nobody can know whether the buyer received the file, and the history does not show it:
                 check the chat before resending, or call `confirm` later.
 
@@ -74,9 +84,18 @@ class ChatClient(BaseClient):
         """
         # This frame stays in the traceback of an error; those below it, which hold the content of the file, do not.
         with Send(time.monotonic) as send:
-            self._begin(send, business_id, timeout, chat_id=chat_id, order_id=order_id, on_progress=on_progress)
-            found = self._look_at(send, file, name, content_type)
-            return self._run(send, deliver(send, self._rules, send.deadline), found)
+            target = {"chat_id": chat_id, "order_id": order_id}
+            self._begin(send, business_id, timeout, **target, on_progress=on_progress, idempotency_key=idempotency_key)
+            try:
+                found = self._look_at(send, file, name, content_type)
+                return self._run(send, self._delivery(send), found)
+            except Exception as error:  # the file may be gone, and be known as sent: the ledger is asked first
+                if send.entry is None:
+                    raise
+                known = self._run(send, send.entry.known(send, self._rules, send.deadline, error))
+                if known is None:
+                    raise
+                return known
 
     def open_chat(self, *, business_id: int, order_id: int, timeout: Timeout | float | None = None) -> int:
         """Return the id of the chat of an order: Market opens it if there is none yet.
@@ -164,8 +183,13 @@ class ChatClient(BaseClient):
                         self._check_usable()
                         content, file = file.read(self._options.max_file_size), None
                         send.size = len(content)
+                        if send.entry is not None:
+                            send.entry.content = content
                 elif isinstance(step, AwaitTurn):
                     step.turn.wait(step.seconds)
+                elif isinstance(step, AwaitLedger):
+                    with suppress(TimeoutError):
+                        step.future.result(min(step.seconds, TIMEOUT_MAX))
                 elif isinstance(step, Pause):
                     slots.release(send.business_id, slot)
                     time.sleep(step.seconds)

@@ -36,10 +36,19 @@ def deliver(send: Send, rules: Rules, deadline: float) -> Steps[SentFile]:
     step = MakeRequest(SEND_FILE, deadline, reserve)
     while True:
         stopped = yield from when_allowed(send, rules, step, resume)
+        if stopped is None and send.entry is not None:
+            known = yield from send.entry.begin(send, rules, deadline)
+            if isinstance(known, SentFile):
+                return known
+            if isinstance(known, errors.DeliveryUnknownError):
+                unknown = known
+                continue  # its slot was given up to read the history
+            if known is not None:
+                last = stopped = known
         if stopped is not None:
             last, final = last or stopped, True
         else:
-            claim, began, since = rules.claims.begin(_kind(send)), rules.clock(), rules.utcnow()
+            claim, began, since = rules.claims.begin(kind_of(send), send.owner), rules.clock(), rules.utcnow()
             try:
                 outcome = yield from make_request(send, rules, step, is_sent)
             finally:
@@ -86,7 +95,13 @@ def confirm(send: Send, error: errors.DeliveryUnknownError, rules: Rules, deadli
     if found is None:
         error.history_read_at = rules.utcnow()
         return None
-    return _sent(send, rules.quotas.of((SEND_FILE, send.business_id)), message_id=found)
+    sent = _sent(send, rules.quotas.of((SEND_FILE, send.business_id)), message_id=found)
+    if send.entry is not None:
+        try:
+            yield from send.entry.end(send, rules, sent)
+        except errors.DeliveryUnknownError:  # the message has just been given to another key
+            return None
+    return sent
 
 
 def _settle(send: Send, unknown: errors.DeliveryUnknownError, rules: Rules, deadline: float) -> Steps[int | None]:
@@ -132,8 +147,11 @@ def read_history(
             if same and -PRECISION <= now - each.created_at <= age + margin:
                 messages[each.message_id] = each.created_at
         oldest_first = sorted(messages, key=lambda number: (messages[number], number))
+        known = (yield from send.entry.others(send, rules)) if oldest_first and send.entry is not None else None
+        if isinstance(known, errors.ChatError):
+            return known
         since = send.began - margin.total_seconds()
-        if (found := rules.claims.take(_kind(send), since, oldest_first, send.owner)) is not None:
+        if (found := rules.claims.take(kind_of(send), since, oldest_first, send.owner, known)) is not None:
             return found
         token, resume = page.next_token, rules.clock()
         if not token:
@@ -141,7 +159,8 @@ def read_history(
     return errors.UnclearResponseError._because(f"The history has more than {PAGES} pages.")
 
 
-def _kind(send: Send) -> Kind:
+def kind_of(send: Send) -> Kind:
+    """Return what a message must have in common with the file."""
     return Kind(send.business_id, send.chat_id, comparable(send.name), send.size)
 
 

@@ -11,9 +11,11 @@ ChatError
 │   ├── ConnectionFailedError       no connection was made, so no request
 │   ├── ChatNotOpenedError          the order's chat could not be opened
 │   └── WaitTimeoutError            time ran out before anything was in flight
+├── LedgerError                     this call sent nothing, an earlier one with the key may have
 ├── DeliveryUnknownError            nobody can know whether the buyer received the file
 │   ├── ConnectionLostError         broken after the request was given to a connection
-│   └── ResponseTimeoutError        no response in time
+│   ├── ResponseTimeoutError        no response in time
+│   └── InProgressError             another call is sending with the idempotency key
 └── ApiError                        Market responded
     ├── BadRequestError             400                              (also NotSentError)
     ├── AuthenticationError         401                              (also NotSentError)
@@ -65,6 +67,8 @@ class ChatError(Exception):
     """The file name as sent; None if it was not known yet."""
     size: int | None = None
     """The size of the file in bytes; None if it was not known yet."""
+    idempotency_key: str | None = None
+    """The key of the call, if it had one."""
     attempts: int = 0
     """How many requests were started, including the last one and those that failed."""
     elapsed: float = 0.0
@@ -73,8 +77,9 @@ class ChatError(Exception):
     """True if the same call, unchanged, may succeed later and cannot deliver the file twice.
 
     If False, fix the problem first or, for a `DeliveryUnknownError`, check the chat. True for a `WaitTimeoutError`, a
-    `RateLimitError` (420) and the statuses 423 and 429, and for a `ConnectionFailedError`, unless the certificate was
-    refused or the proxy said no for good.
+    `RateLimitError` (420) and the statuses 423 and 429, for a `ConnectionFailedError`, unless the certificate was
+    refused or the proxy said no for good, for a `LedgerError`, and for any `DeliveryUnknownError` of a call with an
+    idempotency key, unless the client resends what is unknown.
     """
 
     _reason: str = ""  # the first sentence of the text
@@ -151,6 +156,17 @@ class ChatNotOpenedError(NotSentError):
     _advice = "Opening a chat is safe to repeat."
 
 
+class LedgerError(ChatError):
+    """The ledger cannot be read or written. This call sent nothing; an earlier call with the key may have. Retryable.
+
+    So it is no `NotSentError`.
+    """
+
+    retryable = True
+    _fate = "This call sent nothing; an earlier call with the idempotency key may have."
+    _advice = "Try again when the ledger can be used."
+
+
 class DeliveryUnknownError(ChatError):
     """Nobody can know whether the buyer received the file: check the chat before resending."""
 
@@ -177,6 +193,17 @@ class ConnectionLostError(DeliveryUnknownError):
 
 class ResponseTimeoutError(DeliveryUnknownError):
     """The request had started, and no response came in time. Check the chat before resending."""
+
+
+class InProgressError(DeliveryUnknownError):
+    """Another process, or another call of this one, is sending with this idempotency key right now. Retryable.
+
+    This call sent nothing. If the other one's process died, the key is unknown when the lease of its claim has passed.
+    """
+
+    retryable = True
+    _fate = "This call sent nothing."
+    _advice = "Try again in a moment."
 
 
 class ApiError(ChatError):

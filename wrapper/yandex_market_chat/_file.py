@@ -49,6 +49,7 @@ class CheckedFile(NamedTuple):
     name: str
     """The name as sent."""
     content_type: str
+    """The type as sent."""
     size: int
     """In bytes."""
     sha256: str

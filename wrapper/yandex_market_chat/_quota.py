@@ -17,7 +17,7 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The quota of one business for this operation, as one response told it (headers X-RateLimit-Resource-*)."""
+    """The quota of one business for this operation, as one response told it (headers `X-RateLimit-Resource-*`)."""
 
     limit: int | None
     """Requests an hour; None if not told."""

@@ -11,12 +11,13 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from ._attempt import Attempt
-from ._errors import ChatError, DeliveryUnknownError, NotSentError
+from ._errors import ChatError, DeliveryUnknownError, LedgerError, NotSentError
 from ._options import Timeout
 from ._quota import Quota
 
 if TYPE_CHECKING:
     from .shared._keeper import Turn
+    from .shared._once import Entry
 
 logger = logging.getLogger("yandex_market_chat")
 
@@ -26,7 +27,9 @@ class SentFile:
     """A file that has been sent: Market responded with the documented OK, or the chat's history holds the file."""
 
     business_id: int
+    """The business (cabinet) of the send."""
     chat_id: int
+    """The chat that the file is in."""
     order_id: int | None
     """The order whose chat it is, if the call named it."""
     name: str
@@ -34,6 +37,7 @@ class SentFile:
     size: int
     """In bytes."""
     content_type: str
+    """The type as sent."""
     attempts: int
     """Requests begun, the successful one included."""
     unknown_attempts: int
@@ -49,6 +53,9 @@ class SentFile:
     posted by the shop's side since the attempt began; it may hold more than one."""
     message_id: int | None = None
     """The message that holds the file; None unless the history told it: the response has no id."""
+    from_ledger: bool = False
+    """Whether an earlier call with the idempotency key has sent it: this one made no request. Then `elapsed` is of this
+    call, and the rest of the earlier one."""
 
 
 @dataclass(slots=True)
@@ -67,13 +74,15 @@ class Send:
     timeout: Timeout = Timeout()  # noqa: RUF009  frozen
     deadline: float = math.inf
     on_sent: Callable[[int], None] | None = field(default=None, repr=False)
-    subject: str = "file"  # or "chat", if one is only opened; "": nothing is sent, and its end is no news
+    # "chat", if one is only opened; "known", if the ledger knows it; "": nothing is sent, and its end is no news
+    subject: str = "file"
     began: float = 0.0  # when the first unknown attempt began
     owner: str = field(default_factory=lambda: token_hex(8), repr=False)  # of a message that confirms it
     unreadable: bool = False  # the history cannot be read, now and later
     confirmed: bool = False  # Market has said that it is sent
     attempt: Attempt | None = field(default=None, repr=False)  # until what came of it is known
     turn: Turn | None = field(default=None, repr=False)  # among those who share limits
+    entry: Entry | None = field(default=None, repr=False)  # in the ledger, if there is an idempotency key
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,13 +108,16 @@ class Send:
     def describe(self, **more: object) -> dict[str, object]:
         """Return the fields of a log record, where `name` is the logger's own."""
         facts = self.facts()
-        return {"file_name": facts.pop("name"), "file_size": facts.pop("size"), **facts, **more}
+        key = {} if self.entry is None else {"idempotency_key": self.entry.key}
+        return {"file_name": facts.pop("name"), "file_size": facts.pop("size"), **facts, **key, **more}
 
     def __enter__(self) -> Send:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         delivery, requested = self.delivery, self.attempt is not None
+        if isinstance(error, DeliveryUnknownError | LedgerError):
+            delivery = "unknown"  # of an earlier call with the key, too
         self.end_turn(may_count=requested)
         self.attempt = None  # what it received is in it, and an error may keep the send
         if isinstance(error, ChatError):
@@ -119,9 +131,10 @@ class Send:
         what = target if self.subject == "chat" else f"{self.name!r} to {target}" if self.name else "nothing yet"
         done = "opened" if self.subject == "chat" else "sent"
         if error is None:
-            log_safely(logging.INFO, f"{done} %s", what, extra=extra)
+            before = " before, as the ledger says:" if self.subject == "known" else ""
+            log_safely(logging.INFO, f"{done}{before} %s", what, extra=extra)
         elif isinstance(error, ChatError) or delivery == "not sent":
-            fate = "delivery unknown" if isinstance(error, DeliveryUnknownError) else f"not {done}"
+            fate = "delivery unknown" if delivery == "unknown" else f"not {done}"
             said = error if isinstance(error, ChatError) else type(error).__name__
             log_safely(logging.INFO, "%s: %s [%s]", fate, said, what, extra=extra)
         else:
@@ -144,6 +157,7 @@ class Send:
     def _complete(self, error: ChatError) -> None:
         """Tell an error, and the later one that it may hold, which send it belongs to; once."""
         if "elapsed" not in vars(error):
+            error.idempotency_key = None if self.entry is None else self.entry.key
             vars(error).update({**self.facts(), "size": self.size or None if error.size is None else error.size})
         if self.subject == "chat":
             error.args = (str(error).replace(NotSentError._fate, "The chat was not opened."),)

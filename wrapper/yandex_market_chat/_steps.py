@@ -9,9 +9,10 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from . import _errors as errors
 from ._answer import Answer, error_of
@@ -49,6 +50,13 @@ class AwaitTurn(NamedTuple):
     seconds: float
 
 
+class AwaitLedger(NamedTuple):
+    """Wait until the ledger has answered, or so long."""
+
+    future: Future[Any]
+    seconds: float
+
+
 class Pause(NamedTuple):
     """Release the slot and wait."""
 
@@ -75,7 +83,7 @@ class MakeRequest(NamedTuple):
         return self.operation == SEND_FILE
 
 
-Step = TakeSlot | AwaitTurn | Pause | MakeRequest
+Step = TakeSlot | AwaitTurn | AwaitLedger | Pause | MakeRequest
 Outcome = Answer | Failure
 Steps = Generator[Step, Outcome | None, T]
 

@@ -25,10 +25,15 @@ LARGEST_KEY_FILE = 10_000
 
 
 def client_arguments(
-    api_key_file: str | None, base_url: str | None, timeout: float | None, *, confirm: bool = True
+    api_key_file: str | None,
+    base_url: str | None,
+    timeout: float | None,
+    *,
+    confirm: bool = True,
+    ledger: str | None = "",
 ) -> dict[str, Any]:
     """Return what a client is made from. InvalidRequestError if the key cannot be read."""
-    arguments: dict[str, Any] = {"base_url": base_url}
+    arguments: dict[str, Any] = {"base_url": base_url, "ledger": ledger}
     if api_key_file is not None:
         arguments["api_key"] = _read_key(api_key_file)
     elif API_KEY_VARIABLE not in os.environ:

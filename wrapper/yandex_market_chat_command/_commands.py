@@ -20,9 +20,9 @@ LARGEST_ID = 2**63 - 1  # int64 in the contract
 LONGEST_TIMEOUT = 1_000_000
 
 _KEY = """\
-The API key is taken from the environment variable YANDEX_MARKET_API_KEY, or from the file that --api-key-file names;
-never from an argument, which every user of the machine could read. Programs that send for the same business share
-Market's limits by what YANDEX_MARKET_SHARED_LIMITS names: a path, or redis://host."""
+The API key comes from the environment variable YANDEX_MARKET_API_KEY or from --api-key-file, never from an argument:
+every user of the machine could read it. To share Market's limits with other programs of the same business, set
+YANDEX_MARKET_SHARED_LIMITS to a path or redis://host."""
 
 
 def _id(value: str) -> int:
@@ -45,8 +45,8 @@ def _moment(value: str) -> datetime:
 def _sending(command: F) -> F:
     """Add the options of the commands that send."""
     options = (
-        click.option("--dry-run", is_flag=True, help="Check all that can be checked without sending; send nothing."),
-        click.option("--no-confirm", is_flag=True, help="Leave the chat's history alone when an outcome is unknown."),
+        click.option("--dry-run", is_flag=True, help="Check everything that can be checked without sending."),
+        click.option("--no-confirm", is_flag=True, help="Do not read the chat's history after an unknown outcome."),
     )
     for option in reversed(options):
         command = option(command)
@@ -72,8 +72,7 @@ def _common(command: F) -> F:
             "--timeout",
             metavar="SECONDS",
             type=click.FloatRange(min=0, min_open=True, max=LONGEST_TIMEOUT),
-            help="How long one file may take in all, attempts, pauses and the look into the history included."
-            " Default: 120.",
+            help="Time limit for one file, including all attempts, pauses, and reading the history. Default: 120.",
         ),
         click.option(
             "--json", "as_json", is_flag=True, help="Print one JSON object on standard output, in every case."
@@ -103,27 +102,36 @@ Exit status:
   0  sent
   2  wrong use: refused here, before anything went out (an option, the file, the key)
   3  not sent, and the same command may succeed later: a limit, the network
-  4  unknown: nobody can know, check the chat before resending (confirm looks for the file in it)
+  4  unknown: check the chat before resending (confirm looks for the file in it); with --idempotency-key also if
+     the ledger cannot be used, or another command is sending with the key
   6  not sent, and something has to be fixed first: the key, the ids, the proxy
 
-After an unknown outcome the chat's history is read for up to 20 seconds: if it holds the file, that was sent. With
---order-id the chat of the order is opened first; not that of a return.
+After an unknown outcome the chat's history is read for up to 20 seconds: if the file is there, it was sent. With
+--order-id the order's chat is opened first; chats of returns cannot be opened. With --idempotency-key you may run the
+same command as often as you like, also after 3 and 4: the file is sent at most once.
 
 \b
 Examples:
   yandex-market-chat send invoice.pdf --business-id 123 --chat-id 456
   yandex-market-chat send invoice.pdf --business-id 123 --order-id 789
   make-invoice | yandex-market-chat send - --name invoice.pdf --business-id 123 --chat-id 456
+  yandex-market-chat send invoice.pdf --business-id 123 --order-id 789 --idempotency-key invoice-4711 \\
+      --ledger /var/lib/shop/sent.sqlite
   yandex-market-chat send invoice.pdf --business-id 123 --chat-id 456 --dry-run --json
 """
 )
 @click.argument("file", type=click.Path())
 @click.option("--business-id", required=True, metavar="ID", type=_id, help="The business (cabinet), not a campaign.")
 @click.option("--chat-id", metavar="ID", type=_id, help="The chat. Either this or --order-id.")
-@click.option("--order-id", metavar="ID", type=_id, help="The order whose chat it is; the chat is opened if needed.")
+@click.option("--order-id", metavar="ID", type=_id, help="The order; its chat is opened if needed.")
 @click.option("--name", help="The file name that the buyer sees. Default: that of the file; needed with -.")
+@click.option("--content-type", metavar="TYPE", help="Such as application/pdf. Default: by the extension of the name.")
+@click.option("--idempotency-key", metavar="KEY", help="Your id for this send, unique per business.")
 @click.option(
-    "--content-type", metavar="TYPE", help="Such as application/pdf. Default: what the name's extension says."
+    "--ledger",
+    metavar="PATH|URL",
+    help="Where keys are remembered: a path, or postgresql://user@host/database (its password: PGPASSWORD or ~/.pgpass,"
+    " never here). Default: the variable YANDEX_MARKET_LEDGER.",
 )
 @_sending
 @_common
@@ -131,6 +139,10 @@ def send(**options: Any) -> int:
     """Send one FILE, 1 byte to 5 MiB; - is standard input."""
     if (options["chat_id"] is None) == (options["order_id"] is None):
         raise click.UsageError("Pass either --chat-id or --order-id.")
+    if options["ledger"] is not None and options["idempotency_key"] is None:
+        raise click.UsageError("A ledger is of no use without a key: pass --idempotency-key.")
+    if options["idempotency_key"] is not None and not (options["ledger"] or os.environ.get("YANDEX_MARKET_LEDGER")):
+        raise click.UsageError("An idempotency key needs a ledger: pass --ledger, or set YANDEX_MARKET_LEDGER.")
     if options["file"] == "-" and not options["name"]:
         raise click.UsageError("Standard input has no name: pass --name.")
     from ._send import send_one
@@ -140,8 +152,9 @@ def send(**options: Any) -> int:
 
 @command.command(
     epilog=f"""\
-A send that ended unknown tells the command to run. Found means: the shop's side has posted a file of this name and size
-since then; that may be more than one. Not seen proves nothing: a message may appear late, or be renamed.
+A send that ended unknown prints this command, ready to run. "Found" means that the shop's side has posted a file of
+this name and size since then, perhaps more than once. "Not seen" proves nothing: a message may appear late, or under
+another name.
 
 {_KEY}
 
@@ -180,24 +193,24 @@ MANIFEST is CSV with a header (comma or semicolon), or JSON Lines, in UTF-8:
   business_id,chat_id,file              {{"business_id": 123, "chat_id": 456, "file": "a.pdf"}}
   123,456,invoices/456.pdf              {{"business_id": 123, "chat_id": 457, "file": "b.pdf"}}
 
-Instead of chat_id a line may have order_id: the chat of the order is opened when it is needed, and remembered.
+A line may have order_id instead of chat_id: the order's chat is opened when needed, and remembered.
 
-Paths start from the folder of the manifest. Further columns, as you need them: name and content_type, as for send; key,
-your id of the item (default: business, chat or order, and path). The manifest is checked whole before anything is
-sent. The same content for the same chat is sent once, in whichever run and by whichever path, unless both lines have
-keys of their own. From Excel: "CSV UTF-8". A report can be the next manifest.
+Paths are relative to the folder of the manifest. Optional columns: name and content_type, as for send; key, your id of
+the item (default: business, chat or order, and path). The whole manifest is checked before anything is sent. The same
+content goes to the same chat once, in whichever run and from whichever path, unless both lines have keys of their own.
+From Excel, save as "CSV UTF-8". A report can be the next manifest.
 
-RUN.sqlite, the journal, decides: each item is written down before its connection opens, and when it has ended. Run the
-same command again after a crash, a restart or a signal, and it goes on where it was; a changed manifest is merged by
-key. What is in flight when the process is killed is unknown, and not sent again unless you say so. At the start and at
-the end the chats of what is unknown are read: what they hold was sent (--no-confirm leaves them alone). Keep the
-journal until the mailing is done: without it everything is sent again.
+RUN.sqlite is the journal: each item is recorded before its connection opens, and again when it ends. After a crash, a
+restart or a signal, run the same command again: it goes on where it stopped. A changed manifest is merged by key. What
+was in flight when the process was killed is unknown, and is not sent again unless you say so. At the start and at the
+end the history is read for unknown items: those it shows were sent (--no-confirm: it is not read). Keep the journal
+until the mailing is done: without it everything is sent again.
 
-A business whose hourly quota is spent pauses until it is renewed; others go on. One with 5 refusals in a row for the
-key (401, 403) is skipped for the rest of the run. What would stop any other item as well ends the run and leaves the
-items pending: no connection, a certificate or proxy that refuses, a response that is not Market's, 10 unknown outcomes
-in a row. SIGINT, SIGTERM or SIGHUP: what is in flight ends, the rest stays for the next start; a second SIGINT or
-SIGTERM ends at once.
+A business whose hourly quota is spent pauses until the quota is renewed; others go on. After 5 refusals in a row for
+the key (401, 403) a business is skipped for the rest of the run. What would stop every other item too ends the run and
+leaves the items pending: no connection, a refused certificate, a proxy that says no, a response that is not Market's,
+10 unknown outcomes in a row. On SIGINT, SIGTERM or SIGHUP, requests in flight finish and the rest waits for the next
+start; a second SIGINT or SIGTERM ends at once.
 
 {_KEY}
 
@@ -207,7 +220,7 @@ Exit status:
   2  wrong use, a faulty manifest, or a journal that is in use or cannot be used: nothing was sent
   3  some not sent, which may succeed later (again with --retry-not-sent)
   4  some unknown, perhaps some not sent too (check the chats, or again with --resend-unknown)
-  5  stopped before the end: a signal, a full disk, no way to Market, a business that is skipped; run it again
+  5  stopped before the end: a signal, a full disk, Market out of reach, a business that was skipped; run it again
   6  some not sent, and something has to be fixed first (then again with --retry-not-sent)
 
 \b
@@ -218,7 +231,7 @@ Examples:
 """
 )
 @click.argument("manifest", type=click.Path())
-@click.option("--journal", required=True, metavar="RUN.sqlite", type=click.Path(), help="Made if it is not there.")
+@click.option("--journal", required=True, metavar="RUN.sqlite", type=click.Path(), help="Created if missing.")
 @click.option(
     "--parallel",
     metavar="N",
@@ -226,13 +239,13 @@ Examples:
     default=4,
     help="Requests at once and per business. Default: 4, what Market allows over all programs of the cabinet.",
 )
-@click.option("--resend-unknown", is_flag=True, help="Send again what nobody knows of: buyers may receive it twice.")
-@click.option("--retry-not-sent", is_flag=True, help="Send again what was not sent.")
+@click.option("--resend-unknown", is_flag=True, help="Resend what is unknown: buyers may get it twice.")
+@click.option("--retry-not-sent", is_flag=True, help="Send files again that were not sent.")
 @click.option(
     "--report",
     metavar="FILE",
     type=click.Path(),
-    help="Write a CSV of all lines with what became of them; Excel opens it as it is.",
+    help="Write a CSV with the outcome of each line; Excel opens it directly.",
 )
 @_sending
 @_common

@@ -18,6 +18,7 @@ from yandex_market_chat import (
     DeliveryUnknownError,
     InvalidFileError,
     InvalidRequestError,
+    LedgerError,
     SentFile,
 )  # fmt: skip
 
@@ -37,6 +38,8 @@ def send_one(
     order_id: int | None,
     name: str | None,
     content_type: str | None,
+    idempotency_key: str | None,
+    ledger: str | None,
     api_key_file: str | None,
     base_url: str | None,
     timeout: float | None,
@@ -58,11 +61,12 @@ def send_one(
     name = os.fsencode(name or os.path.basename(file)).decode("utf-8", "replace")
     try:
         content = sys.stdin.buffer if file == "-" else _find(file)
-        arguments = client_arguments(api_key_file, base_url, timeout, confirm=not no_confirm)
+        arguments = client_arguments(api_key_file, base_url, timeout, confirm=not no_confirm, ledger=ledger)
         with ChatClient(**arguments) as chat:
             if dry_run:
                 from yandex_market_chat._async_client import AsyncChatClient, BatchDoor
 
+                arguments["ledger"] = ""  # a batch has none
                 BatchDoor(AsyncChatClient(**arguments)).load_certificates()  # a send would need them
                 checked = chat.check_file(content, name=name, content_type=content_type)
                 return _would_send({**target, **checked._asdict(), "base_url": server_address(base_url)}, as_json)
@@ -73,6 +77,7 @@ def send_one(
                     business_id=business_id,
                     chat_id=chat_id,
                     order_id=order_id,
+                    idempotency_key=idempotency_key,
                     name=name,
                     content_type=content_type,
                     on_progress=progress,
@@ -81,7 +86,7 @@ def send_one(
     except ChatError as error:
         ignore_signals()
         status = Status.NOT_SENT if error.retryable else Status.NEEDS_FIX
-        if isinstance(error, DeliveryUnknownError):
+        if isinstance(error, DeliveryUnknownError | LedgerError):
             status = Status.UNKNOWN
         elif isinstance(error, InvalidRequestError):
             status = Status.WRONG_USE
@@ -125,10 +130,11 @@ def _sent(sent: SentFile, as_json: bool) -> Status:
         size, where = f"{sent.size} bytes", f"chat {sent.chat_id} of business {sent.business_id}"
         trace = f", request {sent.trace_id}" if sent.trace_id else ""
         how = "" if sent.message_id is None else f" The response was lost; message {sent.message_id} holds the file."
-        tell(f"Sent {sent.name!r}, {size}, to {where} in {sent.elapsed:.1f} s{trace}.{how}")
+        when = "before; nothing was sent now" if sent.from_ledger else f"in {sent.elapsed:.1f} s"
+        tell(f"Sent {sent.name!r}, {size}, to {where} {when}{trace}.{how}")
     names = (
         "business_id", "chat_id", "order_id", "name", "size", "content_type", "attempts", "elapsed", "trace_id",
-        "confirmed_by", "message_id",
+        "confirmed_by", "message_id", "from_ledger",
     )  # fmt: skip
     facts = {name: getattr(sent, name) for name in names}
     return finish(Status.SENT, as_json, facts | {"quota": quota_facts(sent.quota)})

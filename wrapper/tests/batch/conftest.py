@@ -51,7 +51,7 @@ class Mailing:
             self.run()
         assert not self.server.requests
         assert "Nothing was sent" in str(caught.value)
-        return [tuple(fault) for fault in caught.value.faults]
+        return [(fault.line, fault.reason) for fault in caught.value.faults]
 
     def states(self) -> dict[str, str]:
         """The state of each key in the journal."""

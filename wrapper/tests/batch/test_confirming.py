@@ -61,6 +61,15 @@ def test_of_a_run_that_was_killed(mailing: Mailing) -> None:
     assert (result.interrupted, result.sent, result.confirmed, result.unknown) == (1, 2, 1, 0)
 
 
+def test_the_attempt_of_a_run_that_was_killed_may_have_arrived(mailing: Mailing) -> None:
+    mailing.write(*chats(1))
+    mailing.run()
+    mailing.sql("UPDATE item SET state = 'sending', confirmed_by = NULL")
+    mailing.server.script_for(1, Answer(400))
+    result = mailing.run(resend_unknown=True, confirm=False)
+    assert (result.interrupted, result.due, result.unknown, result.not_sent) == (1, 1, 1, 0)
+
+
 @pytest.mark.parametrize("how", ["confirm=False", "confirm_unknown=0", "dry_run"])
 def test_the_history_is_left_alone(mailing: Mailing, how: str) -> None:
     mailing.server.script_for(1, TAKEN)

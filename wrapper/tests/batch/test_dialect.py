@@ -31,7 +31,9 @@ PLAIN = "business_id;chat_id;file\r\n1;2;a.pdf\r\n1;3;b.pdf\r\n"
         "sep=;;;\r\n" + PLAIN,
         "sep=,\n" + PLAIN.replace(";", ","),
         "sep=\t\n" + PLAIN.replace(";", "\t"),
+        "sep=\\t\n" + PLAIN.replace(";", "\t"),
         "sep=|\n" + PLAIN.replace(";", "|"),
+        "business_id;chat_id;file;name\r1;2;a.pdf\r1;3;b.pdf\r",
         "\n\nsep=;\n\n" + PLAIN,
         PLAIN.replace("\r\n", "\r"),
         PLAIN.replace("business_id;chat_id;file", "Business_ID;CHAT_ID;File"),
@@ -79,6 +81,7 @@ def archive(*names: str) -> bytes:
 
 
 CP1251 = "business_id;chat_id;file\r\n1;2;счета/Счёт за ноябрь.pdf\r\n"
+ALL_ELSE = {"order_id": 7, "key": "k", "name": "n.pdf", "content_type": "a/b"}
 OBJECTS = [{"business_id": 1, "chat_id": chat, "file": "a.pdf"} for chat in (2, 3)]
 
 
@@ -96,6 +99,8 @@ OBJECTS = [{"business_id": 1, "chat_id": chat, "file": "a.pdf"} for chat in (2, 
         (CP1251.upper().encode("cp866"), 2, ["cp866"]),
         (CP1251.encode("mac-cyrillic"), 2, ["mac-cyrillic"]),
         (CP1251.encode() + b"1;3;\xff.pdf\r\n", 3, ["not UTF-8 in this line"]),
+        (PLAIN.encode() + "счёт".encode() + "счёт".encode("cp1251"), 4, ["it seems, Windows-1251"]),
+        (PLAIN.encode() + b"1;3;\xb7.pdf\r\n", 4, ["it is not UTF-8; save it"]),
         (archive("xl/workbook.xml"), 1, ["workbook (.xlsx)", "CSV UTF-8"]),
         (archive("mimetype"), 1, ["workbook (.ods)", "CSV UTF-8"]),
         (archive("Index/Document.iwa"), 1, [".numbers"]),
@@ -114,8 +119,11 @@ OBJECTS = [{"business_id": 1, "chat_id": chat, "file": "a.pdf"} for chat in (2, 
         (json.dumps(OBJECTS).encode(), 1, ["JSON array", "jq -c '.[]'"]),
         (json.dumps(OBJECTS, indent=2).encode(), 1, ["JSON array"]),
         (json.dumps(OBJECTS[0], indent=2).encode(), 1, ["several lines", "jq -c ."]),
+        (json.dumps(OBJECTS[0] | ALL_ELSE).encode(), 1, ["both"]),
+        (b"business_id;chat_id;file;files\r\n", 1, ["unknown column 'files'; there are business_id, file, chat_id,"]),
         ("\n".join(json.dumps(each, indent=1) for each in OBJECTS).encode(), 1, ["several lines"]),
         (f"{json.dumps(OBJECTS[0])}\n{json.dumps(OBJECTS[1], indent=1)}".encode(), 2, ["several lines"]),
+        (f"{json.dumps(OBJECTS[0])}\n  {json.dumps(OBJECTS[1], indent=1)}".encode(), 2, ["several lines"]),
         (b"sep=;\r\n", 1, ["empty"]),
         (b"\xef\xbb\xbf", 1, ["empty"]),
         (b";;;\n", 1, ["empty"]),
@@ -138,6 +146,28 @@ def test_what_is_named(mailing: Mailing, content: bytes, line: int, said: list[s
 def test_an_object_that_goes_nowhere(mailing: Mailing) -> None:
     mailing.manifest.write_text('{"business_id": 1,\n"x"\n{"business_id": 1, "chat_id": 2, "file": "a.pdf"}\n')
     assert [line for line, _ in mailing.faults()] == [1, 2]
+
+
+def test_lines_that_are_no_objects_or_the_wrong_ones(mailing: Mailing) -> None:
+    good = json.dumps(OBJECTS[0])
+    lines = [good, "[1,", "2]", '"text"', '{"broken"', "{", "}", "[" * 100_000]
+    lines += [good[:-1] + ', "file": "b.pdf"}', good[:-1] + ', "chats": 2}', good[:-1] + ', "File": "b.pdf", "x": 1}']
+    mailing.manifest.write_text("\n".join(lines))
+    faults = mailing.faults()
+    columns = "business_id, file, chat_id, order_id, "
+    assert [(line, reason[: len("no JSON: E")]) for line, reason in faults if reason.startswith("no JSON: ")] == [
+        (line, "no JSON: E") for line in (2, 3, 5, 6, 7)
+    ]
+    others = [fault for fault in faults if not fault[1].startswith("no JSON: ")]
+    assert [(line, reason.partition("; there are ")[0]) for line, reason in others] == [
+        (4, "no JSON object"),
+        (8, "no JSON"),
+        (9, "the field file is there more than once"),
+        (10, "unknown field 'chats'"),
+        (11, "the field file is there more than once"),
+        (11, "unknown field 'x'"),
+    ]
+    assert all(reason.partition("; there are ")[2].startswith(columns) for _, reason in others if "unknown" in reason)
 
 
 @pytest.mark.parametrize(

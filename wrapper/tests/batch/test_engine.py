@@ -1,4 +1,4 @@
-"""What becomes of items, and how fast they go."""
+"""What becomes of items, and how a batch is stopped and watched."""
 
 from __future__ import annotations
 
@@ -6,17 +6,12 @@ import asyncio
 import logging
 import os
 import time
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from yandex_market_chat import InvalidRequestError, Quota, QuotaExceededError, RateLimitError, RetryPolicy, Timeout
-from yandex_market_chat._quota import Quotas
-from yandex_market_chat._steps import SEND_FILE
-from yandex_market_chat.batch import BatchError, BatchProgress, BusinessProgress, _engine, _pace, _room, _run
-from yandex_market_chat.batch._estimate import Estimate
-from yandex_market_chat.batch._pace import Pace
+from yandex_market_chat import InvalidRequestError, RetryPolicy, Timeout
+from yandex_market_chat.batch import BatchError, BatchProgress, _engine, _room, _run
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault
 
 from .conftest import Mailing, chats
@@ -94,68 +89,6 @@ def test_businesses_side_by_side_and_each_within_its_places(mailing: Mailing) ->
     assert next(file.chat_id for file in mailing.server.received if file.business_id == 1) == 1
 
 
-def test_a_spent_quota_is_waited_for_and_others_go_on(mailing: Mailing) -> None:
-    """Nothing is refused: those in flight count as used."""
-    mailing.server.clock.set(datetime(2026, 1, 1, 12, 59, 56, tzinfo=UTC))
-    mailing.server.limits.enabled = True
-    mailing.server.limits.spend(1, 993)
-    mailing.server.limits.spend(2, 1000)
-    paused: set[tuple[int, datetime]] = set()
-    sent_while_paused: set[int] = set()
-
-    def watch(progress: BatchProgress) -> None:
-        for business in progress.businesses.values():
-            if business.paused_until:
-                paused.add((business.business_id, business.paused_until.replace(microsecond=0)))
-                sent_while_paused.add(progress.businesses[3].sent)
-
-    for chat in range(1, 16):
-        mailing.server.script_for(chat, *[Fault(delay=0.05)] * 4)
-    mailing.write(*(line for business in (1, 2, 3) for line in chats(15, business)))
-    assert mailing.run(on_progress=watch).sent == 45
-    assert {business for business, _ in paused} == {1, 2}
-    assert max(sent_while_paused) > min(sent_while_paused)
-    refused = [request.path for request in mailing.server.requests if request.status == 420]
-    # Of business 2 nobody could know before the first was refused.
-    assert refused == ["/v2/businesses/2/chats/file/send"]
-    first = [file.at for file in mailing.server.received if file.business_id == 1]
-    assert (sum(at.hour == 12 for at in first), sum(at.hour == 13 for at in first)) == (7, 8)
-
-
-def test_lost_answers_count_as_used(mailing: Mailing) -> None:
-    mailing.server.clock.set(datetime(2026, 1, 1, 12, 59, 57, tzinfo=UTC))
-    mailing.server.limits.enabled = True
-    mailing.server.limits.spend(1, 990)
-    # Not the last of the hour: what is lost after the last answer of all is learned by asking once.
-    for chat in (3, 5, 7, 8):
-        mailing.server.script_for(chat, SCENARIOS["drop-after-body"])
-    mailing.write(*chats(14))
-    result = mailing.run()
-    assert (result.sent, result.unknown) == (10, 4)
-    assert not [request for request in mailing.server.requests if request.status == 420]
-
-
-def test_too_many_at_once_makes_it_slower(mailing: Mailing) -> None:
-    """Another program of the cabinet uses two of the four places."""
-    mailing.server.limits.enabled = True
-    mailing.server.limits._places[1] = 2
-    for chat in range(1, 21):
-        mailing.server.script_for(chat, *[Fault(delay=0.05)] * 4)
-    mailing.write(*chats(20))
-    assert mailing.run().sent == 20
-    refused = [request for request in mailing.server.requests if request.status == 420]
-    assert 1 <= len(refused) <= 3
-
-
-def test_an_item_that_is_refused_with_420_for_ever(mailing: Mailing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_pace, "pause_after", lambda *_: 0.01)
-    mailing.server.script_for(1, *[Answer(420)] * _pace.TRIES)
-    mailing.write(*chats(2))
-    result = mailing.run()
-    assert (result.sent, result.not_sent) == (1, 1)
-    assert len(mailing.server.requests) == _pace.TRIES + 1
-
-
 def test_large_files_of_many_businesses_do_not_fill_the_memory(
     mailing: Mailing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +122,7 @@ def test_stopped(mailing: Mailing) -> None:
     assert set(mailing.arrived().values()) == {1}
 
 
+@pytest.mark.timeout(30)  # without room, nothing ends
 def test_stopped_while_others_wait_for_room(mailing: Mailing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_room, "MOST_BYTES", 1)
     mailing.write(*(line for business in range(1, 7) for line in chats(3, business)))
@@ -288,67 +222,6 @@ def test_progress(mailing: Mailing) -> None:
     assert [(each.business_id, each.sent, each.left) for each in progress.businesses.values()] == [(1, 2, 0), (2, 1, 0)]
 
 
-def test_the_time_to_go_knows_the_quota(mailing: Mailing) -> None:
-    """26 minutes before the next hour: 10 requests are left for 30 files."""
-    mailing.server.clock.set(datetime(2026, 1, 1, 12, 34, tzinfo=UTC))
-    mailing.server.limits.enabled = True
-    mailing.server.limits.spend(1, 990)
-    for chat in range(1, 31):
-        mailing.server.script_for(chat, Fault(delay=0.4))
-    mailing.write(*chats(30))
-    told: list[tuple[int, timedelta | None]] = []
-
-    async def run() -> Any:
-        stop = asyncio.Event()
-
-        def watch(progress: BatchProgress) -> None:
-            told.append((progress.done, progress.to_go()))
-            if progress.businesses[1].paused_until:
-                stop.set()
-
-        return await mailing.send(stop=stop, on_progress=watch)
-
-    result = asyncio.run(run())
-    assert (result.sent, result.left) == (10, 20)
-    assert told[0] == (0, None)
-    known = [seconds for _, seconds in told if seconds is not None]
-    assert len(known) >= 2
-    assert timedelta(minutes=25) < min(known) <= max(known) < timedelta(minutes=27)
-
-
-@pytest.mark.parametrize(
-    ("left", "quota", "renewed", "seconds"),
-    [
-        (100, None, 0, 100),
-        (100, Quota(1000, 100, None), 600, 100),
-        (101, Quota(1000, 100, None), 600, 601),
-        (1100, Quota(1000, 100, None), 600, 1600),
-        (1101, Quota(1000, 100, None), 600, 600 + 3600 + 1),
-        (1000, Quota(1000, 100, None), 0, 1000),  # nothing is known of the hour that has begun
-        (1001, Quota(1000, None, None), 600, 3600 + 1),
-        (100, Quota(None, 10, None), 600, 100),
-    ],
-)
-def test_a_time_to_go(left: int, quota: Quota | None, renewed: float, seconds: float) -> None:
-    estimate = Estimate()
-    estimate._began -= 100
-    estimate.learned(1, renewed)
-    business = BusinessProgress(1, left, 0, done=100, quota=quota)
-    told = estimate.to_go([business, BusinessProgress(2, 0, 7)])
-    assert told
-    assert told.total_seconds() == pytest.approx(seconds, rel=0.01, abs=1)
-
-
-def test_a_pause_is_time_to_go_and_none_of_the_rate() -> None:
-    estimate = Estimate()
-    estimate._began -= 110
-    business = BusinessProgress(1, 10, 0, done=20, paused_until=datetime.now(UTC) + timedelta(seconds=100))
-    estimate.paused(1, 100.0)
-    told = estimate.to_go([business])
-    assert told
-    assert told.total_seconds() == pytest.approx(105, abs=1)
-
-
 def test_progress_that_raises(mailing: Mailing, caplog: pytest.LogCaptureFixture) -> None:
     mailing.write(*chats(3))
 
@@ -411,21 +284,3 @@ def test_a_report_that_cannot_be(mailing: Mailing, name: str) -> None:
     assert not mailing.server.requests
     assert not mailing.journal.exists()
     assert not list(mailing.folder.glob(".*"))
-
-
-def test_a_spent_quota_is_waited_for_to_its_end() -> None:
-    quotas = Quotas()
-    quotas.learn((SEND_FILE, 1), Quota(1000, 0, datetime(2026, 1, 1, 13, tzinfo=UTC)), 600.0, 0.0)
-    pace = Pace(1, quotas, 4)
-    pace.ended(pace.started(), QuotaExceededError._because("spent", status_code=420), 0.0)
-    assert pace.wait(0.0) == 600.0
-
-
-def test_a_420_that_tells_nothing_may_be_the_hours() -> None:
-    pace = Pace(1, Quotas(), 4)
-    waits = []
-    for _ in range(3):
-        pace.ended(pace.started(), RateLimitError._because("untold", status_code=420), 0.0)
-        waits.append(pace.wait(0.0))
-    assert waits[0] <= waits[1] <= 1.0
-    assert waits[2] == 3600.0

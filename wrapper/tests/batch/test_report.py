@@ -24,6 +24,11 @@ def as_excel_shows(cell: str) -> str:
     return f"{cell[:15]}{'0' * (len(cell) - 15)}" if cell.isdigit() and len(cell) > 15 else cell
 
 
+def test_what_excel_would_change_is_written_as_text() -> None:
+    assert [_cell.guarded(each) for each in ("007", "1/2", "3E5", "a.pdf")] == ['="007"', '="1/2"', '="3E5"', "a.pdf"]
+    assert [_cell.guarded(each) for each in (10**15 - 1, 10**15)] == [10**15 - 1, f'="{10**15}"']
+
+
 def test_it_opens_in_excel_as_it_is(mailing: Mailing) -> None:
     for name in ("=1+1.pdf", "+7.pdf", "-1.pdf", "@x.pdf"):
         (mailing.folder / name).write_bytes(b"%PDF")

@@ -40,10 +40,9 @@ class Cli:
 
     def __init__(self, server: MockServer, folder: Path) -> None:
         self.folder = folder
-        self.environment = os.environ | {
-            "YANDEX_MARKET_API_KEY": server.api_key,
-            "YANDEX_MARKET_BASE_URL": server.base_url,
-        }
+        # It writes as it does by default, with a buffer.
+        plain = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        self.environment = plain | {"YANDEX_MARKET_API_KEY": server.api_key, "YANDEX_MARKET_BASE_URL": server.base_url}
         self.running: list[subprocess.Popen[bytes]] = []
 
     def start(self, *arguments: Any, **environment: str | None) -> subprocess.Popen[bytes]:

@@ -167,6 +167,7 @@ def test_a_hangup_that_was_ignored_at_the_start(cli: Cli, server: MockServer, wr
     assert (process.returncode, json.loads(out)["sent"]) == (0, 8)
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # the child runs a program
 def test_a_terminal_that_goes_away(cli: Cli, server: MockServer, write: Callable[..., None]) -> None:
     pty = pytest.importorskip("pty")
     write(*range(1, 21))
@@ -317,8 +318,7 @@ def test_a_sent_file_by_another_path(cli: Cli, server: MockServer, write: Callab
     assert len(server.received) == 1
 
 
-# From without, only Linux sets limits; batch/test_journal.py does it from within, on every system.
-@pytest.mark.skipif(sys.platform != "linux", reason="limits of another process are Linux's")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits another process; see batch/test_journal.py")
 def test_a_full_disk(cli: Cli, server: MockServer, write: Callable[..., None]) -> None:
     """The system refuses every write to a file from the moment on in which four are in flight."""
     import resource
@@ -339,6 +339,7 @@ def test_a_full_disk(cli: Cli, server: MockServer, write: Callable[..., None]) -
     assert len({file.chat_id for file in server.received}) == len(server.received) == 20
 
 
+@pytest.mark.slow
 def test_torture() -> None:
     """The small form of `make torture`."""
     script = ROOT / "wrapper" / "scripts" / "torture.py"

@@ -6,7 +6,6 @@ How much of each window is used, and by whom, is measured at the server, whose w
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import socket
@@ -32,6 +31,8 @@ from yandex_market_chat.testing import MockServer
 from yandex_market_chat.testing._contract import LimitNumbers
 
 from ..gateways.program import Program
+from .celery_queue import CeleryQueue
+from .programs import wait_for
 
 WORKER = Path(__file__).with_name("worker.py")
 SLOTS, QUOTA, WINDOW = 4, 200, 10
@@ -109,6 +110,11 @@ def finish(worker: subprocess.Popen[str]) -> dict[str, Any]:
     return told
 
 
+def wait_for_files(server: MockServer, more: int) -> None:
+    enough = len(server.received) + more
+    wait_for(lambda: len(server.received) >= enough)
+
+
 def is_unknown(outcome: str) -> bool:
     return issubclass(getattr(yandex_market_chat, outcome), DeliveryUnknownError)
 
@@ -139,7 +145,8 @@ def test_killed_processes_free_their_slots(server: MockServer, where: str) -> No
     options = {"lease": 2.0}
     workers = [start(server, where, 600, options=options) for _ in range(6)]
     for _ in range(50):
-        time.sleep(dice.uniform(0.3, 0.7))
+        wait_for_files(server, 4)  # no clock sets the pace: on a slow machine, workers need seconds until they begin
+        time.sleep(dice.uniform(0, 0.2))
         victim = workers.pop(0)  # the oldest: the others may not have begun
         victim.kill()
         victim.communicate()
@@ -151,7 +158,6 @@ def test_killed_processes_free_their_slots(server: MockServer, where: str) -> No
     time.sleep(3)  # the lease plus a second
     limits = (SharedLimits.redis if where.startswith("redis") else SharedLimits.file)(where, lease=2.0)
     before = len(server.received)
-    assert before > 200
     with ChatClient(api_key=server.api_key, base_url=server.base_url, shared_limits=limits) as chat:
         chat.send_file(b"x", business_id=1, chat_id=2, timeout=2 * WINDOW + 5)
     assert len(server.received) == before + 1
@@ -206,22 +212,9 @@ def test_a_redis_in_trouble_loses_nothing(server: MockServer, own_redis: Redis, 
 
 def test_the_workers_of_a_celery_share(server: MockServer, where: str, tmp_path: Path) -> None:
     """Four forked processes of a real worker, beside a program of four threads."""
-    for name in ("control", "processed"):
-        (tmp_path / "queue" / name).mkdir(parents=True)
-    environment = {
-        **os.environ,
-        "QUEUE": str(tmp_path / "queue"),
-        "YANDEX_MARKET_API_KEY": server.api_key,
-        "YANDEX_MARKET_BASE_URL": server.base_url,
-        "YANDEX_MARKET_SHARED_LIMITS": where,
-        "PYTHONPATH": str(WORKER.parent),
-    }
-    celery = [sys.executable, "-m", "celery", "-A", "celery_app"]
-    ask = "import celery_app\nfor _ in range(100): celery_app.send.delay(chat_id=2)"
-    subprocess.run([sys.executable, "-c", ask], env=environment, check=True, timeout=60)
-    worker = subprocess.Popen(
-        [*celery, "worker", "-P", "prefork", "-c", "4", "-l", "WARNING"], env=environment, stderr=subprocess.PIPE
-    )
+    queue = CeleryQueue(tmp_path / "queue", server, YANDEX_MARKET_SHARED_LIMITS=where)
+    queue.ask("for _ in range(100): celery_app.send.delay(chat_id=2)")
+    worker = queue.worker(processes=4)
     try:
         finish(start(server, where, 10.0))
         end = time.monotonic() + 90
@@ -271,14 +264,15 @@ def test_a_client_of_the_callers(server: MockServer, own_redis: Redis) -> None:
             assert chat.send_file(b"x", business_id=1, chat_id=2).attempts == 1
     keys = [key.decode() for key in redis.Redis(port=own_redis.port).scan_iter()]
     assert keys == [f"yandex-market-chat:{{{server.base_url.removeprefix('http://')}/1}}"]
-    assert 0 < redis.Redis(port=own_redis.port).pttl(keys[0]) <= 24 * 60 * 60 * 1000
+    day = 24 * 60 * 60 * 1000
+    assert day / 2 < redis.Redis(port=own_redis.port).pttl(keys[0]) <= day
 
 
 def test_an_asynchronous_client_is_refused(own_redis: Redis) -> None:
     from redis.asyncio import Redis as Asynchronous
 
     with pytest.raises(InvalidRequestError, match=r"no redis\.asyncio client"):
-        AsyncChatClient(api_key="ACMA:" + "k" * 20, shared_limits=SharedLimits.redis(Asynchronous(port=own_redis.port)))  # type: ignore[arg-type]
+        AsyncChatClient(api_key="ACMA:" + "k" * 20, shared_limits=SharedLimits.redis(Asynchronous(port=own_redis.port)))
 
 
 def test_one_who_only_waits_costs_little(server: MockServer, where: str) -> None:

@@ -130,7 +130,7 @@ def test_no_slot_and_no_quota_is_overrun(events: list[tuple[str, int]], ahead: f
 
 @settings(derandomize=True, max_examples=200, deadline=None, database=None)
 @given(EVENTS, st.integers(0, 79))
-def test_after_a_restart_a_renewal_registers_anew(events: list[tuple[str, int]], at: int) -> None:
+def test_after_a_restart_a_renewal_registers_again(events: list[tuple[str, int]], at: int) -> None:
     world = World()
     for number, (event, chance) in enumerate(events):
         if number == at:
@@ -172,6 +172,22 @@ def test_a_state_that_cannot_be_read_is_none(text: str) -> None:
     assert reply.granted == {"a"}
 
 
+def test_who_is_given_a_slot_leaves_the_line() -> None:
+    """Otherwise the next one would wait for somebody who does not wait."""
+    world = World()
+    assert world.ask("sendFileToChat", "first")
+    world.end("1", ANSWERED)
+    for _ in range(SLOTS):
+        assert world.ask("sendFileToChat", "first")
+    assert not world.ask("sendFileToChat", "second")
+    world.now += 0.1
+    world.end("2", ANSWERED)
+    assert world.ask("sendFileToChat", "second")
+    world.now += 0.1
+    world.end("3", ANSWERED)
+    assert world.ask("sendFileToChat", "third")
+
+
 def test_asking_twice_takes_one_slot() -> None:
     world = World()
     for _ in range(3):
@@ -205,6 +221,59 @@ def test_a_server_that_tells_no_quota_holds_up_nobody() -> None:
     world.tell(Trip(asks=[Ask("a", "send")]))
     world.tell(Trip(ends=[End("a", "send", ANSWERED)]))
     assert len(world.tell(Trip(asks=[Ask(str(n), "send") for n in range(9)])).granted) == SLOTS
+
+
+LATER = 2e6 + 3600.0
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "known"),
+    [
+        (Told(10, 5, 2e6, 50.0), Told(10, 3, 2e6, 49.5), Told(10, 3, 2e6, 49.5)),
+        (Told(10, 3, 2e6, 50.0), Told(10, 5, 2e6, 51.0), Told(10, 3, 2e6, 50.0)),  # it came late
+        (Told(10, 0, 2e6, 50.0), Told(20, 9, LATER, 3600.0), Told(20, 9, LATER, 3600.0)),
+        (Told(10, 5, LATER, 50.0), Told(10, 9, 2e6, 10.0), Told(10, 5, LATER, 50.0)),
+        (Told(10, 5, 2e6, 50.0), Told(None, 4, 2e6, 50.0), Told(10, 4, 2e6, 50.0)),
+        (Told(None, 5, 2e6, 50.0), Told(10, 4, 2e6, 50.0), Told(10, 4, 2e6, 50.0)),
+        (Told(10, 5, 2e6, 50.0), Told(10, None, 2e6, 50.0), Told(10, 5, 2e6, 50.0)),
+        (Told(10, 5, 2e6, 50.0), None, Told(10, 5, 2e6, 50.0)),
+        (Told(10, 5, 2e6, 50.12363), None, Told(10, 5, 2e6, 50.124)),
+        (Told(10, 5, 2e6, 0.5), None, Told(10, 5, 2e6, 0.5)),
+        (Told(10, 5, 2e6, -1.0), None, None),
+        (Told(10, 5, 2e6, 9999.0), None, Told(10, 5, 2e6, 3660.0)),
+    ],
+)
+def test_of_two_windows_the_later_counts_and_in_one_the_least(
+    first: Told, then: Told | None, known: Told | None
+) -> None:
+    world = World()
+    for name, told in (("a", first), ("b", then)):
+        world.tell(Trip(renewals=[Ask(name, "send")]))
+        world.tell(Trip(ends=[End(name, "send", ANSWERED, told)]))
+    found = world.tell(Trip()).quotas.get("send")
+    assert (found and found._replace(seconds=round(found.seconds, 6))) == known
+
+
+@pytest.mark.parametrize(("fate", "granted"), [(LOST, {"d"}), (UNUSED, {"d", "e"})])
+def test_what_was_lost_counts_until_the_server_has_told_more(fate: str, granted: set[str]) -> None:
+    world = World()
+    world.tell(Trip(asks=[Ask("a", "send")]))
+    world.tell(Trip(ends=[End("a", "send", ANSWERED, Told(10, 3, 2e6, 3000.0))]))
+    assert world.tell(Trip(asks=[Ask("b", "send"), Ask("c", "send")])).granted == {"b", "c"}
+    world.tell(Trip(ends=[End("b", "send", fate)]))
+    assert world.tell(Trip(asks=[Ask(name, "send") for name in "def"])).granted == granted
+
+
+def test_what_expired_is_lost_once() -> None:
+    world = World()
+    world.tell(Trip(asks=[Ask("a", "send")]))
+    world.tell(Trip(ends=[End("a", "send", ANSWERED, Told(10, 4, 2e6, 3000.0))]))
+    assert world.tell(Trip(asks=[Ask("b", "send"), Ask("c", "send")])).granted == {"b", "c"}
+    world.now += LENGTH / 2
+    world.tell(Trip(renewals=[Ask("c", "send")]))
+    world.now += LENGTH / 2 + 1
+    world.tell(Trip(ends=[End("b", "send", LOST)]))
+    assert world.tell(Trip(asks=[Ask(name, "send") for name in "def"])).granted == {"d", "e"}
 
 
 @pytest.mark.parametrize("step", [3600.0 * 3, -3600.0 * 3])

@@ -10,7 +10,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from yandex_market_chat.shared._file import FileEngine
 from yandex_market_chat.testing import Fault, MockServer
 
 from ..conftest import Chat
+from ..interrupts import interrupted_when, needs_signals
 from .programs import EXITS, FORKS, IN_AN_UPDATE, LOOKS, another, client, in_flight, needs_posix, send, wait_for
 
 
@@ -293,16 +293,16 @@ def test_what_was_told_late_does_not_outlive_its_hour(busy: MockServer, limits: 
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     first, second = client(busy, SharedLimits.file(limits, grace=0.5)), client(busy, SharedLimits.file(limits))
     send(first)
-    busy.clock.set(hour - timedelta(seconds=3))
+    busy.clock.set(hour - timedelta(seconds=6))
     busy.limits.spend(1, busy.limits.remaining(1) - 1)
-    busy.script(Fault(delay=0.5))
+    busy.script(Fault(delay=2.0))
     with ThreadPoolExecutor(1) as threads:
         last = threads.submit(send, first)
         wait_for(lambda: len(busy.requests) == 2)
         db = sqlite3.connect(limits, isolation_level=None)
         db.execute("BEGIN EXCLUSIVE")
         last.result()
-        time.sleep(3.5)  # it could not be told that none were left, and now more are
+        time.sleep(6.5)  # it could not be told that none were left, and now more are
         db.execute("COMMIT")
         db.close()
     wait_for(lambda: in_flight(limits) == 0)
@@ -341,14 +341,27 @@ def test_a_process_that_closes_its_client_and_is_gone_leaves_no_slot_behind(
     assert len(server.received) == 5
 
 
+def test_who_gives_up_while_the_engine_is_asked_leaves_no_slot_behind(server: MockServer, limits: Path) -> None:
+    chat = client(server, SharedLimits.file(limits, slots=1))
+    send(chat)
+    wait_for(lambda: in_flight(limits) == 0)
+    db = sqlite3.connect(limits, isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")  # what the engine decides cannot be written yet
+    with pytest.raises(WaitTimeoutError):
+        send(chat, timeout=0.3)
+    db.execute("COMMIT")
+    db.close()
+    assert send(chat, timeout=20).attempts == 1  # less than a lease
+
+
+@needs_signals
 def test_ctrl_c_while_waiting_passes_through(server: MockServer, limits: Path) -> None:
     shared = SharedLimits.file(limits, slots=1)
     server.script(Fault(delay=1.0))
     with ThreadPoolExecutor(1) as threads:
         long = threads.submit(send, client(server, shared))
         wait_for(lambda: len(server.requests) == 1)
-        threading.Timer(0.3, signal.raise_signal, (signal.SIGINT,)).start()
-        with pytest.raises(KeyboardInterrupt):
+        with interrupted_when(lambda: True, after=0.3), pytest.raises(KeyboardInterrupt):
             send(client(server, shared))
         long.result()
     wait_for(lambda: in_flight(limits) == 0)

@@ -125,6 +125,7 @@ def send_all(wire: Any, requests: list[bytes]) -> int:
     return answered
 
 
+@pytest.mark.slow
 def test_malformed_requests_and_hanging_connections(process: subprocess.Popen[str], wire_to: Any) -> None:
     wire = wire_to(Told(process))
     assert wire.send(wire.request()).status == 200

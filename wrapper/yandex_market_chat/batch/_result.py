@@ -12,6 +12,7 @@ class Duplicate(NamedTuple):
     """A line of the manifest that is not sent: the same content goes, or went, to the same chat."""
 
     line: int
+    """Its number in the manifest."""
     first: int | None
     """The line that is sent in its place; None: the journal has it already, from another path or key."""
 
@@ -21,11 +22,13 @@ class BusinessProgress:
     """How far one business is."""
 
     business_id: int
+    """The business (cabinet)."""
     left: int
     """Items that this run is still to send, those in flight included."""
     sent: int
     """Items sent, in earlier runs too."""
     in_flight: int = 0
+    """Items that are being sent right now."""
     done: int = 0
     """Items that have ended in this run, however they did."""
     paused_until: datetime | None = None
@@ -41,8 +44,11 @@ class BatchProgress:
     total: int
     """Items of the manifest, without duplicates."""
     sent: int
+    """Items that Market has confirmed, in earlier runs too."""
     not_sent: int
+    """Items that the buyer did not receive."""
     unknown: int
+    """Items of which nobody can know."""
     due: int
     """Items that this run set out to send."""
     done: int = 0
@@ -86,6 +92,7 @@ class BatchResult:
     changed_files: int
     """Files whose content is another than when they were planned; sent is what they were when this run began."""
     duplicates: tuple[Duplicate, ...]
+    """Lines of the manifest that were not sent, because another one sends the same."""
     stopped: str | None
     """Why the run ended before the end; None: it did not."""
     unwritten: tuple[str, ...]

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .._errors import InvalidRequestError
 from .._options import check_count, refuse
+from ._ledger import Ledger, entry_of, ledger_of
+from ._named import named
 
 if TYPE_CHECKING:
     from ._engine import Engine
     from ._keeper import Keeper, Turn
     from ._redis import RedisEngine
+
+
+__all__ = ["Ledger", "Limits", "SharedLimits", "entry_of", "ledger_of", "limits_of"]
 
 
 class SharedLimits:
@@ -73,7 +77,7 @@ class SharedLimits:
             url_or_client: redis://, rediss:// or unix://, with user, password and database as redis-py reads them; or a
                 `redis.Redis`, whose own time-outs hold: give it a socket_timeout and a socket_connect_timeout of 0.5 s,
                 and no retries. It may use GET, SET, TIME, EVALSHA and SCRIPT LOAD on the keys
-                yandex-market-chat:*, which expire after a day.
+                `yandex-market-chat:*`, which expire after a day.
             slots: as for `file`.
             lease: as for `file`.
             grace: as for `file`.
@@ -152,36 +156,11 @@ class Limits:
         self._keeper.flush()
 
 
-_by_text: dict[str, SharedLimits] = {}
-
-
 def limits_of(value: Any, host: str) -> Limits | None:
-    """Return what a client, or else the environment, names; clients that name the same engine share its keeper, too.
-
-    "" is none, whatever the environment says.
-    """
-    if value is None:
-        named, value = "YANDEX_MARKET_SHARED_LIMITS", os.environ.get("YANDEX_MARKET_SHARED_LIMITS")
-    else:
-        named = "shared_limits"
-    if value is None or value == "":
-        return None
-    if isinstance(value, SharedLimits):
-        return Limits(value, host)
-    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
-    if not isinstance(text, str) or not text.strip():
-        kinds = "a path, a URL (redis://, rediss://, unix://, file:) or SharedLimits (of a redis.Redis: .redis(client))"
-        refuse(f"{named} must be {kinds}.")
-    if text not in _by_text:
-        refused = ""
-        try:
-            _by_text[text] = _made_from(text)
-        except InvalidRequestError as error:
-            refused = str(error)
-        if refused:
-            del value, text  # a URL may hold a password
-            refuse(f"{named}: {refused}")
-    return Limits(_by_text[text], host)
+    """Return what a client, or else the environment, names; clients that name the same engine share its keeper, too."""
+    kinds = "a path, a URL (redis://, rediss://, unix://, file:) or SharedLimits (of a redis.Redis: .redis(client))"
+    found = named(value, "shared_limits", SharedLimits, _made_from, kinds)
+    return None if found is None else Limits(found, host)
 
 
 def _made_from(text: str) -> SharedLimits:

@@ -17,7 +17,7 @@ from ._reply import Pairs, Reply, json_reply, wire_reply
 from ._schema import read, violation
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_TELLS_ALLOWANCE = re.compile(r"X-RateLimit-Resource-|Date$", re.IGNORECASE)
+_TELLS_QUOTA = re.compile(r"X-RateLimit-Resource-|Date$", re.IGNORECASE)
 _SPENT: Final = (420, "resource")
 _AN: Final = {
     "integer": "an integer",
@@ -39,23 +39,23 @@ _KINDS: Final[dict[str, tuple[type, ...]]] = {
 class Answer:
     """An answer that the server gives instead of its own.
 
-    status:        200 to 599, or 999.
-    body:          None: the contract's example for the status, of the operation that is answered; a dict or list: sent
-                   as JSON; str or bytes: as they are.
-    headers:       added to those of the server; one of the same name takes its place. A mapping or pairs. A
-                   Content-Length that is wrong, or a Transfer-Encoding, is sent as given and ends the connection.
-    off_contract:  allow what the contract does not. Otherwise an undocumented status, a body that is not valid against
-                   the schema of its status, and a declared header of the wrong type are refused when scripted.
-    taken:         the request is carried out, whatever the answer says: the file is in its chat, a chat is opened.
-                   Without it only the documented OK means so. It takes a whole body, see `Fault`.
-    fault:         what goes wrong with the connection around this answer.
-    example:       which of the contract's examples, where a status has several: for 420 `parallel` (the default) or
-                   `resource`. With `resource` come the headers of a spent quota: X-RateLimit-Resource-Limit,
-                   Remaining 0, and Until the end of the hour by the server's clock; not if `headers` has one of them
-                   or Date, nor with `off_contract`. A client may wait for an end that is near: set the clock, to half
-                   past for example.
-    wire:          bytes that take the place of the whole answer; `Answer.raw` is the way to write it.
-    description:   one line for people.
+    Args:
+        status: 200 to 599, or 999.
+        body: None: the contract's example for the status, of the operation that is answered; a dict or list: sent as
+            JSON; str or bytes: as they are.
+        headers: added to those of the server; one of the same name takes its place. A mapping or pairs. A
+            Content-Length that is wrong, or a Transfer-Encoding, is sent as given and ends the connection.
+        off_contract: allow what the contract does not. Otherwise an undocumented status, a body that is not valid
+            against the schema of its status, and a declared header of the wrong type are refused when scripted.
+        taken: the request is carried out, whatever the answer says: the file is in its chat, a chat is opened. Without
+            it only the documented OK means so. It takes a whole body, see `Fault`.
+        fault: what goes wrong with the connection around this answer.
+        example: which of the contract's examples, where a status has several: for 420 `parallel` (the default) or
+            `resource`. With `resource` come the headers of a spent quota: X-RateLimit-Resource-Limit, Remaining 0, and
+            Until the end of the hour by the server's clock; not if `headers` has one of them or Date, nor with
+            `off_contract`. A client may wait for an end that is near: set the clock, to half past for example.
+        wire: bytes that take the place of the whole answer; `Answer.raw` is the way to write it.
+        description: one line for people.
     """
 
     status: int = 200
@@ -131,7 +131,7 @@ def _reply(answer: Answer, headers: Pairs, documented: Response | None) -> Reply
         raise ValueError(f"for status {answer.status} the contract has {known}, but no example {answer.example!r}")
     reply = json_reply(answer.status, examples[name], headers)
     # Whoever tells a part of it tells it all: nothing is added that would contradict.
-    told = answer.off_contract or any(_TELLS_ALLOWANCE.match(header) for header, _ in headers)
+    told = answer.off_contract or any(_TELLS_QUOTA.match(header) for header, _ in headers)
     return replace(reply, tells_spent=(answer.status, name) == _SPENT and not told)
 
 

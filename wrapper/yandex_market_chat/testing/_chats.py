@@ -27,26 +27,30 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class ChatFile:
-    """A file in a message: its name as it was sent, empty if it had none, and its size in bytes.
-
-    number: in the list of received files, the first being 1; None if the test has put it in.
-    """
+    """A file in a message, as the chat's history shows it."""
 
     name: str
+    """As it was sent; empty if it had none."""
     size: int
+    """In bytes."""
     number: int | None = field(default=None, repr=False, compare=False)
+    """In the list of received files, the first being 1; None if the test has put it in."""
     path: str = field(default="", repr=False, compare=False)
+    """Of its URL in the history; the host is that of the server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """A message of a chat.
 
-    message_id:  grows from message to message over all chats.
-    sender:      PARTNER, CUSTOMER, MARKET or SUPPORT; a test may say others.
-    text:        None beside files.
-    files:       empty beside a text.
-    at:          when it was sent, by the server's clock, in UTC.
+    Attributes:
+        business_id: of the chat.
+        chat_id: where it is.
+        message_id: grows from message to message over all chats.
+        sender: PARTNER, CUSTOMER, MARKET or SUPPORT; a test may say others.
+        text: None beside files.
+        files: empty beside a text.
+        at: when it was sent, by the server's clock, in UTC.
     """
 
     message_id: int
@@ -71,10 +75,11 @@ class Context:
 class Chats:
     """The chats of a server: what was opened, what was sent, and what the test puts in. Used from any thread.
 
-    lag:           seconds after which a message appears in the history, by the server's clock, so `clock.move` shortens
-                   the wait; counted when the history is read, so that a test can set it to `math.inf` and back to 0.
-    alter:         what the history makes of a file: called with its name and size, returns both; None: as sent.
-    newest_first:  the order of the history, which is documented nowhere; the oldest come first by default.
+    Args:
+        lag: seconds after which a message appears in the history, by the server's clock, so `clock.move` shortens the
+            wait; counted when the history is read, so that a test can set it to `math.inf` and back to 0.
+        alter: what the history makes of a file: called with its name and size, returns both; None: as sent.
+        newest_first: the order of the history, which is documented nowhere; the oldest come first by default.
 
     The latest 20 000 messages are kept, fewer if their texts and names have more than 4 Mi characters, and the latest
     10 000 chats that were opened.

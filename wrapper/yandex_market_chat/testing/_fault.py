@@ -18,22 +18,23 @@ _COUNTED: Final = ("in-body", "in-answer")
 class Fault:
     """One way in which the network fails, or several together.
 
-    cut:          how the connection ends: `drop` sends FIN and reads on into nothing, `reset` sends RST, `silence` does
-                  nothing more. It goes with `at`.
-    at:           where it ends: `before-body` is after the head of the request, `in-body`, `after-body` before the
-                  first byte of the answer, `in-answer`; `after-answer` breaks a promise to keep it open.
-    after:        for `in-body` and `in-answer`: after how many bytes of the body, or of the whole answer.
-    early:        answer before the body is read, then end the connection: `lingering` reads the rest of the request
-                  into nothing first, `abrupt` resets. For an Answer's fault only.
-    read_delay:   seconds before the body is read. The kernels of both sides take some megabytes anyway.
-    read_pause:   seconds between two reads of the body, each of at most 64 KiB.
-    delay:        seconds before the first byte of the answer.
-    drip:         seconds between two bytes of the answer.
-    taken:        the request is carried out although its answer is lost: the file is in its chat, a chat is opened. It
-                  takes a whole body, so it does not go with a cut before or in the body, nor with an early answer.
-    hold:         seconds after which a silent or dropped connection is ended for good; clients wait for less by
-                  default. Stopping the server ends it too.
-    description:  one line for people.
+    Args:
+        cut: how the connection ends: `drop` sends FIN and reads on into nothing, `reset` sends RST, `silence` does
+            nothing more. It goes with `at`.
+        at: where it ends: `before-body` is after the head of the request, `in-body`, `after-body` before the first byte
+            of the answer, `in-answer`; `after-answer` breaks a promise to keep it open.
+        after: for `in-body` and `in-answer`: after how many bytes of the body, or of the whole answer.
+        early: answer before the body is read, then end the connection: `lingering` reads the rest of the request into
+            nothing first, `abrupt` resets. For an Answer's fault only.
+        read_delay: seconds before the body is read. The kernels of both sides take some megabytes anyway.
+        read_pause: seconds between two reads of the body, each of at most 64 KiB.
+        delay: seconds before the first byte of the answer.
+        drip: seconds between two bytes of the answer.
+        taken: the request is carried out although its answer is lost: the file is in its chat, a chat is opened. It
+            takes a whole body, so it does not go with a cut before or in the body, nor with an early answer.
+        hold: seconds after which a silent or dropped connection is ended for good; clients wait for less by default.
+            Stopping the server ends it too.
+        description: one line for people.
     """
 
     cut: Cut | None = None

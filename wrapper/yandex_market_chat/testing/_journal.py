@@ -29,12 +29,15 @@ class ReceivedFile:
     That is, it answered with 200 and the status OK, whether or not all of that got through, or the script said
     `taken=True`.
 
-    business_id, chat_id:  where it was sent.
-    name:          the file name of the part, None if it had none.
-    content_type:  of the part, None if it had none.
-    size, sha256:  of the content; in bytes, and in hexadecimal.
-    headers:       of the request, with its credentials; the `repr` does not show them.
-    at:            when the request arrived, in UTC.
+    Attributes:
+        business_id: of the chat.
+        chat_id: where it was sent.
+        name: the file name of the part, None if it had none.
+        content_type: of the part, None if it had none.
+        size: of the content, in bytes.
+        sha256: of the content, in hexadecimal.
+        headers: of the request, with its credentials; the `repr` does not show them.
+        at: when the request arrived, in UTC.
     """
 
     business_id: int
@@ -63,18 +66,21 @@ class ReceivedFile:
 class ReceivedRequest:
     """A request as it arrived, valid or not, and what became of it.
 
-    operation:       the id of the operation that it is about, such as "sendFileToChat"; None if it is about none.
-    method, target:  of the request line; both empty if it was not to be understood.
-    path, query:     the two halves of the target, still percent-encoded.
-    headers:         names and values in the order of the wire, with the credentials; the `repr` does not show them.
-    body_complete:   whether the body is all of it.
-    status:          that the answer had; None if none was begun (yet), or if it was not HTTP.
-    violation:       what broke the contract, None if nothing did. Also told when a scripted answer hid it. What is
-                     refused for the limits is none, nor for a credential that was revoked or lacks the scope, nor for a
-                     business or chat that is not among those that the server was given.
-    scripted:        whether a scripted answer or fault was used up.
-    connection:      the number of the connection that it came on, the first being 1.
-    at:              when it arrived, in UTC.
+    Attributes:
+        operation: the id of the operation that it is about, such as "sendFileToChat"; None if it is about none.
+        method: of the request line; empty if it was not to be understood.
+        target: likewise.
+        path: of the target, still percent-encoded.
+        query: of the target, still percent-encoded.
+        headers: names and values in the order of the wire, with the credentials; the `repr` does not show them.
+        body_complete: whether the body is all of it.
+        status: that the answer had; None if none was begun (yet), or if it was not HTTP.
+        violation: what broke the contract, None if nothing did. Also told when a scripted answer hid it. What is
+            refused for the limits is none, nor for a credential that was revoked or lacks the scope, nor for a business
+            or chat that is not among those that the server was given.
+        scripted: whether a scripted answer or fault was used up.
+        connection: the number of the connection that it came on, the first being 1.
+        at: when it arrived, in UTC.
     """
 
     method: str

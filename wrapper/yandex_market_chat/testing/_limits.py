@@ -38,9 +38,11 @@ class Ticket:
 class Limits:
     """The limits of a server, off until `enabled` is set. Used from any thread.
 
-    parallel:  requests at once and per business, of whatever operations.
-    resource:  requests per window and per business of sendFileToChat; `resource_of` tells those of another operation.
-    window:    the length of a window; each begins at a multiple of it since 1970, so an hour with the hour, in UTC.
+    Args:
+        parallel: requests at once and per business, of whatever operations.
+        resource: requests per window and per business of sendFileToChat; `resource_of` tells those of another
+            operation.
+        window: the length of a window; each begins at a multiple of it since 1970, so an hour with the hour, in UTC.
 
     The numbers are the contract's `x-limits`. With the limits on, every answer has the X-RateLimit-Resource-* headers
     of its operation; one to a request that names no business tells an untouched quota. 2xx and 4xx use the quota up,

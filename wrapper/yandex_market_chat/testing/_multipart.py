@@ -43,11 +43,13 @@ class MultipartError(ValueError):
 class Part:
     """One part of a form.
 
-    name:          of the form's field.
-    filename:      as it was meant: `%22`, `%0D` and `%0A` undone, as HTML has senders write a quote and the ends of
-                   lines, and a backslash before a quote; None if the part has none. `filename*` is ignored.
-    content_type:  as it was sent; None if the part has none.
-    headers:       names and values in the order of arrival, as they were sent.
+    Attributes:
+        name: of the form's field.
+        filename: as it was meant: `%22`, `%0D` and `%0A` undone, as HTML has senders write a quote and the ends of
+            lines, and a backslash before a quote; None if the part has none. `filename*` is ignored.
+        content_type: as it was sent; None if the part has none.
+        headers: names and values in the order of arrival, as they were sent.
+        content: the bytes.
     """
 
     name: str

@@ -42,23 +42,24 @@ class MockServer:
     Every request is checked against the contract; a valid one gets the documented 200, any other the documented
     refusal. Scripted answers and faults take the place of that. What arrived is kept in a journal.
 
-    host, port:    where to listen; port 0 is any free one. OSError from `start` if that cannot be had.
-    api_keys:      the keys that are taken, each `ACMA:<40 characters>:<8 characters>`; None: one made-up key. A mapping
-                   gives each its scopes, such as `{key: ["all-methods"]}`; otherwise they have all.
-    oauth_tokens:  the bearer tokens that are taken, with or without scopes; None: one made-up token.
-    businesses:    ids that exist, any other is refused with 403; None: every one exists.
-    chats:         ids that exist from the start, any other is refused with 404 until it is opened (by createChat, or
-                   by `server.chats`); None: every one exists.
-    orders:        ids of orders and returns that exist, createChat refuses any other with 404; None: every one exists.
-    ssl_context:   makes it an HTTPS server.
-    scenario:      a JSON file with the script to begin with; ValueError with the number of the entry that is wrong.
-    limits:        whether Market's limits hold from the start (see `Limits`).
-    strict:        whether a form also breaks the contract by what a sender must not write and every receiver ignores:
-                   `filename*` (RFC 7578, 4.2), further headers of a part (4.8), a Content-Transfer-Encoding that
-                   changes nothing (4.7), a semicolon without a parameter (RFC 2183).
-    keep_bytes:    of the bodies of requests, the latest so many bytes are kept, in at most twice as much memory; of
-                   older files there is only the record, with the sha256. Records: the latest 5 000 of files, and of
-                   requests; fewer if their heads have more than 4 MiB.
+    Args:
+        host, port: where to listen; port 0 is any free one. OSError from `start` if that cannot be had.
+        api_keys: the keys that are taken, each `ACMA:<40 characters>:<8 characters>`; None: one made-up key. A mapping
+            gives each its scopes, such as `{key: ["all-methods"]}`; otherwise they have all.
+        oauth_tokens: the bearer tokens that are taken, with or without scopes; None: one made-up token.
+        businesses: ids that exist, any other is refused with 403; None: every one exists.
+        chats: ids that exist from the start, any other is refused with 404 until it is opened (by createChat, or by
+            `server.chats`); None: every one exists.
+        orders: ids of orders and returns that exist, createChat refuses any other with 404; None: every one exists.
+        ssl_context: makes it an HTTPS server.
+        scenario: a JSON file with the script to begin with; ValueError with the number of the entry that is wrong.
+        limits: whether Market's limits hold from the start (see `Limits`).
+        strict: whether a form also breaks the contract by what a sender must not write and every receiver ignores:
+            `filename*` (RFC 7578, 4.2), further headers of a part (4.8), a Content-Transfer-Encoding that changes
+            nothing (4.7), a semicolon without a parameter (RFC 2183).
+        keep_bytes: of the bodies of requests, the latest so many bytes are kept, in at most twice as much memory; of
+            older files there is only the record, with the sha256. Records: the latest 5 000 of files, and of requests;
+            fewer if their heads have more than 4 MiB.
 
     Used with `with` or `async with`, or by `start` and `stop`; once only.
     """

@@ -1,0 +1,123 @@
+"""When a business may start another request: limits, quotas, and what Market has said lately."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+import pytest
+
+from yandex_market_chat import ParallelLimitError, Quota, QuotaExceededError, RateLimitError
+from yandex_market_chat._quota import Quotas
+from yandex_market_chat._steps import OPEN_CHAT, SEND_FILE
+from yandex_market_chat.batch import BatchProgress, _pace
+from yandex_market_chat.batch._pace import Pace
+from yandex_market_chat.testing import SCENARIOS, Answer, Fault
+
+from .conftest import Mailing, chats
+
+SPENT = {
+    "X-RateLimit-Resource-Limit": "1000",
+    "X-RateLimit-Resource-Remaining": "0",
+    "X-RateLimit-Resource-Until": "Thu, 10 Jul 2018 00:42:43 GMT",
+    "Date": "Tue, 10 Jul 2018 00:42:42 GMT",
+}
+
+
+def test_a_spent_quota_is_waited_for_and_others_go_on(mailing: Mailing) -> None:
+    """Nothing is refused: those in flight count as used."""
+    mailing.server.clock.set(datetime(2026, 1, 1, 12, 59, 56, tzinfo=UTC))
+    mailing.server.limits.enabled = True
+    mailing.server.limits.spend(1, 993)
+    mailing.server.limits.spend(2, 1000)
+    paused: set[tuple[int, datetime]] = set()
+    sent_while_paused: set[int] = set()
+
+    def watch(progress: BatchProgress) -> None:
+        for business in progress.businesses.values():
+            if business.paused_until:
+                paused.add((business.business_id, business.paused_until.replace(microsecond=0)))
+                sent_while_paused.add(progress.businesses[3].sent)
+
+    for chat in range(1, 16):
+        mailing.server.script_for(chat, *[Fault(delay=0.05)] * 4)
+    mailing.write(*(line for business in (1, 2, 3) for line in chats(15, business)))
+    assert mailing.run(on_progress=watch).sent == 45
+    assert {business for business, _ in paused} == {1, 2}
+    assert max(sent_while_paused) > min(sent_while_paused)
+    refused = [request.path for request in mailing.server.requests if request.status == 420]
+    # Of business 2 nobody could know before the first was refused.
+    assert refused == ["/v2/businesses/2/chats/file/send"]
+    first = [file.at for file in mailing.server.received if file.business_id == 1]
+    assert (sum(at.hour == 12 for at in first), sum(at.hour == 13 for at in first)) == (7, 8)
+
+
+def test_a_spent_quota_does_not_count_against_an_item(mailing: Mailing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_pace, "LONGEST_PAUSE", 0.02)
+    told = SPENT | {"Date": SPENT["X-RateLimit-Resource-Until"]}  # renewed at once
+    mailing.server.script(*[Answer(420, example="resource", headers=told)] * (_pace.TRIES + 1))
+    mailing.write(*chats(1))
+    assert mailing.run().sent == 1
+    assert len(mailing.server.requests) == _pace.TRIES + 2
+
+
+def test_lost_answers_count_as_used(mailing: Mailing) -> None:
+    mailing.server.clock.set(datetime(2026, 1, 1, 12, 59, 57, tzinfo=UTC))
+    mailing.server.limits.enabled = True
+    mailing.server.limits.spend(1, 990)
+    # Not the last of the hour: what is lost after the last answer of all is learned by asking once.
+    for chat in (3, 5, 7, 8):
+        mailing.server.script_for(chat, SCENARIOS["drop-after-body"])
+    mailing.write(*chats(14))
+    result = mailing.run()
+    assert (result.sent, result.unknown) == (10, 4)
+    assert not [request for request in mailing.server.requests if request.status == 420]
+
+
+def test_too_many_at_once_makes_it_slower(mailing: Mailing) -> None:
+    """Another program of the cabinet uses two of the four places."""
+    mailing.server.limits.enabled = True
+    mailing.server.limits._places[1] = 2
+    for chat in range(1, 21):
+        mailing.server.script_for(chat, *[Fault(delay=0.05)] * 4)
+    mailing.write(*chats(20))
+    assert mailing.run().sent == 20
+    refused = [request for request in mailing.server.requests if request.status == 420]
+    assert 1 <= len(refused) <= 3
+
+
+def test_an_item_that_is_refused_with_420_for_ever(mailing: Mailing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_pace, "pause_after", lambda *_: 0.01)
+    mailing.server.script_for(1, *[Answer(420)] * _pace.TRIES)
+    mailing.write(*chats(2))
+    result = mailing.run()
+    assert (result.sent, result.not_sent) == (1, 1)
+    assert len(mailing.server.requests) == _pace.TRIES + 1
+
+
+def test_a_spent_quota_is_waited_for_to_its_end() -> None:
+    quotas = Quotas()
+    quotas.learn((SEND_FILE, 1), Quota(1000, 0, datetime(2026, 1, 1, 13, tzinfo=UTC)), 600.0, 0.0)
+    pace = Pace(1, quotas, 4)
+    pace.ended(pace.started(), QuotaExceededError._because("spent", status_code=420), 0.0)
+    assert pace.wait(0.0) == 600.0
+
+
+def test_one_request_fewer_is_one_fewer_of_both_operations() -> None:
+    sending = Pace(1, Quotas(), 2)
+    opening = Pace(1, Quotas(), 2, OPEN_CHAT, sending)
+    assert sending.wait(0.0) == opening.wait(0.0) == 0.0
+    sending.ended(sending.started(), ParallelLimitError._because("too many", status_code=420), 0.0)
+    sending.started()
+    assert opening.wait(60.0) == math.inf
+    assert opening.wait(3700.0) == 0.0
+
+
+def test_a_420_that_tells_nothing_may_be_the_hours() -> None:
+    pace = Pace(1, Quotas(), 4)
+    waits = []
+    for _ in range(3):
+        pace.ended(pace.started(), RateLimitError._because("untold", status_code=420), 0.0)
+        waits.append(pace.wait(0.0))
+    assert waits[0] <= waits[1] <= 1.0
+    assert waits[2] == 3600.0

@@ -1,0 +1,53 @@
+"""When a batch that does not reach Market tries again, and when it ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from yandex_market_chat._errors import ConnectionFailedError, UnexpectedRefusalError
+from yandex_market_chat.batch._outcome import Opened
+from yandex_market_chat.batch._reach import FOREIGN, LONGEST_PAUSE, UNREACHED, Reach
+
+BEGIN = 1_000_000.0
+"""By the clock, which does not begin at 0."""
+LOST = ConnectionFailedError._because("Nobody is there.")
+OTHER = UnexpectedRefusalError._because("Not Market's.", status_code=407, body="<html>", headers={})
+
+
+def test_each_round_without_a_connection_pauses_twice_as_long() -> None:
+    reach, now, pauses = Reach(due=100), BEGIN, []
+    while not reach.over:
+        assert reach.wait(now) == 0.0
+        reach.ended(reach.started(), LOST, now)
+        pauses.append(reach.wait(now))
+        assert reach.wait(now + pauses[-1] / 2) == pytest.approx(pauses[-1] / 2)
+        now += pauses[-1]
+    assert pauses == [min(LONGEST_PAUSE, 2.0**number) for number in range(UNREACHED)]
+
+
+def test_a_response_ends_the_pause() -> None:
+    reach = Reach(due=100)
+    first, second = reach.started(), reach.started()
+    reach.ended(first, LOST, BEGIN)
+    reach.ended(second, Opened(1), BEGIN)
+    assert reach.wait(BEGIN) == 0.0
+
+
+def test_those_in_flight_together_count_once() -> None:
+    reach = Reach(due=100)
+    reach.ended(reach.started(), Opened(1), BEGIN)
+    marks = [reach.started() for _ in range(UNREACHED)]
+    for mark in marks:
+        reach.ended(mark, LOST, BEGIN)
+    assert (reach.wait(BEGIN), reach.over) == (1.0, "")
+
+
+def test_only_foreign_responses_in_a_row_end_it() -> None:
+    reach = Reach(due=100)
+    for _ in range(3):
+        reach.ended(reach.started(), Opened(1), BEGIN)
+        for _ in range(FOREIGN - 1):
+            reach.ended(reach.started(), OTHER, BEGIN)
+    assert not reach.over
+    reach.ended(reach.started(), OTHER, BEGIN)
+    assert reach.over
