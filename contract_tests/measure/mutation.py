@@ -1,15 +1,19 @@
-"""Mechanical mutants of the rules of sends, files, batches and shared limits, by mutmut: `make mutation`.
+"""Mechanical mutants of the rules of sends, files, batches, shared limits and the ledger, by mutmut: `make mutation`.
 
     python -m contract_tests.measure.mutation [--json FILE]
 
 Nobody chose them, and nobody wrote a test for one of them before it was found alive. Those that no test can notice are
 listed in defects/equivalent.toml, each with the reason. The status is 1 if one is alive that is not listed, if one is
 listed that is not alive, or if fewer than 95 % are killed or equivalent.
+
+A run that was stopped goes on where it was: what became of each mutant is kept in build/mutation, in a folder for the
+modules and tests as they are.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import subprocess
@@ -25,6 +29,7 @@ from typing import NamedTuple
 from ._defects import CATALOGUE, TOP
 
 WRAPPER = "wrapper/yandex_market_chat"
+KEPT = TOP / "build" / "mutation"
 
 
 class Part(NamedTuple):
@@ -54,17 +59,19 @@ PARTS = (
             *("batch/_outcome", "batch/_pace", "batch/_reach", "batch/_room"),
         ),
         (
-            *("batch/test_dialect", "batch/test_engine", "batch/test_manifest", "batch/test_orders"),
-            *(
-                "batch/test_estimate",
-                "batch/test_pace",
-                "batch/test_plan",
-                "batch/test_report",
-                "batch/test_run_faults",
-            ),
+            *("batch/test_dialect", "batch/test_engine", "batch/test_estimate", "batch/test_manifest"),
+            *("batch/test_orders", "batch/test_outcome", "batch/test_pace", "batch/test_plan", "batch/test_reach"),
+            *("batch/test_report", "batch/test_run_faults"),
         ),
     ),
     Part(("shared/_rule",), ("shared/test_rule",)),  # who may send of those that share limits
+    Part(  # when a send with an idempotency key may begin, and what is written of it
+        ("shared/_once",),
+        (
+            *("shared/test_ledger", "shared/test_ledger_states", "shared/test_ledger_arguments"),
+            *("shared/test_ledger_in_trouble", "shared/test_ledger_interrupted"),
+        ),
+    ),
 )
 LEAST_SCORE = 0.95
 NOTICED = ("killed", "timeout")
@@ -124,6 +131,20 @@ def flatten(part: Part, to: Path) -> None:
     (to / "pyproject.toml").write_text("\n".join(["[tool.mutmut]", *lines, pytest_settings, ""]))
 
 
+def kept(part: Part) -> Path:
+    """Return the folder of the part as it is now, where what was found of it is kept."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=KEPT) as name:
+        made = Path(name) / "part"
+        flatten(part, made)
+        files = sorted(path for path in made.rglob("*") if path.is_file())
+        content = b"".join(path.relative_to(made).as_posix().encode() + path.read_bytes() for path in files)
+        folder = KEPT / hashlib.sha256(content).hexdigest()[:16]
+        if not folder.exists():
+            made.rename(folder)
+    return folder
+
+
 def mutmut(folder: Path, *arguments: str) -> str:
     """Run mutmut there, and return what it prints."""
     command = [str(Path(sys.executable).with_name("mutmut")), *arguments]
@@ -151,13 +172,11 @@ def main(arguments: list[str] | None = None) -> int:
     statuses: list[str] = []
     survivors: list[Mutant] = []
     for part in PARTS:
-        with tempfile.TemporaryDirectory(prefix="mutation-") as name:
-            folder = Path(name)
-            flatten(part, folder)
-            mutmut(folder, "run", "--max-children", "2")
-            results = dict(line.strip().split(": ") for line in mutmut(folder, "results", "--all", "true").splitlines())
-            statuses += results.values()
-            survivors += [alive(folder, name) for name, status in results.items() if status not in NOTICED]
+        folder = kept(part)
+        mutmut(folder, "run", "--max-children", "4")  # most of the time they wait
+        results = dict(line.strip().split(": ") for line in mutmut(folder, "results", "--all", "true").splitlines())
+        statuses += results.values()
+        survivors += [alive(folder, name) for name, status in results.items() if status not in NOTICED]
     counts = Counter(statuses)
     seconds = round(time.monotonic() - begin)
 

@@ -143,6 +143,11 @@ def test_what_is_named(mailing: Mailing, content: bytes, line: int, said: list[s
     assert not mailing.journal.exists()
 
 
+def test_an_object_over_several_lines(mailing: Mailing) -> None:
+    mailing.manifest.write_text('{"business_id": 1,\n"chat_id": 2,\n"file": "a.pdf"}\n')
+    assert mailing.faults() == [(1, "the object goes over several lines; write each on one line (jq -c . does it)")]
+
+
 def test_an_object_that_goes_nowhere(mailing: Mailing) -> None:
     mailing.manifest.write_text('{"business_id": 1,\n"x"\n{"business_id": 1, "chat_id": 2, "file": "a.pdf"}\n')
     assert [line for line, _ in mailing.faults()] == [1, 2]
@@ -151,7 +156,12 @@ def test_an_object_that_goes_nowhere(mailing: Mailing) -> None:
 def test_lines_that_are_no_objects_or_the_wrong_ones(mailing: Mailing) -> None:
     good = json.dumps(OBJECTS[0])
     lines = [good, "[1,", "2]", '"text"', '{"broken"', "{", "}", "[" * 100_000]
-    lines += [good[:-1] + ', "file": "b.pdf"}', good[:-1] + ', "chats": 2}', good[:-1] + ', "File": "b.pdf", "x": 1}']
+    lines += [
+        good[:-1] + ', "file": "b.pdf"}',
+        good[:-1] + ', "chats": 2}',
+        good[:-1] + ', "File": "b.pdf", "x": 1}',
+        '{"y": 1}',
+    ]
     mailing.manifest.write_text("\n".join(lines))
     faults = mailing.faults()
     columns = "business_id, file, chat_id, order_id, "
@@ -166,6 +176,7 @@ def test_lines_that_are_no_objects_or_the_wrong_ones(mailing: Mailing) -> None:
         (10, "unknown field 'chats'"),
         (11, "the field file is there more than once"),
         (11, "unknown field 'x'"),
+        (12, "unknown field 'y'"),  # and nothing about what it lacks
     ]
     assert all(reason.partition("; there are ")[2].startswith(columns) for _, reason in others if "unknown" in reason)
 
