@@ -137,8 +137,11 @@ def kept(part: Part) -> Path:
     with tempfile.TemporaryDirectory(dir=KEPT) as name:
         made = Path(name) / "part"
         flatten(part, made)
-        files = sorted(path for path in made.rglob("*") if path.is_file())
-        content = b"".join(path.relative_to(made).as_posix().encode() + path.read_bytes() for path in files)
+        tests = {made / "tests" / f"{name}.py" for name in part.tests}  # a change of another one changes nothing
+        files = sorted(path for path in made.rglob("*.*") if path in tests or not path.name.startswith("test_"))
+        content = b"".join(
+            path.relative_to(made).as_posix().encode() + path.read_bytes() for path in files if path.is_file()
+        )
         folder = KEPT / hashlib.sha256(content).hexdigest()[:16]
         if not folder.exists():
             made.rename(folder)
