@@ -117,13 +117,8 @@ def flatten(part: Part, to: Path) -> None:
         "only_mutate": [f"src/yandex_market_chat/{module}.py" for module in part.modules],
         "pytest_add_cli_args_test_selection": [f"tests/{name}.py" for name in part.tests],
         "pytest_add_cli_args": [
-            "-p",
-            "no:randomly",
-            "-p",
-            "no:schemathesis",
-            "--import-mode=importlib",
-            "-m",
-            "not slow",
+            *("-p", "no:randomly", "-p", "no:schemathesis", "--import-mode=importlib", "-m", "not slow"),
+            "--timeout=60",  # for one that waits for ever; mutmut itself would give it fifteen times what all take
         ],
     }
     lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]

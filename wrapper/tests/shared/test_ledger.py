@@ -371,6 +371,34 @@ def test_nor_within_the_send_itself(sender: Connect, server: MockServer, databas
     assert states(database) == {"lost": "unknown", "sent": "sent"}
 
 
+@pytest.mark.usefixtures("one_look")
+def test_a_message_that_confirms_one_key_is_none_of_the_next(sender: Connect, server: MockServer) -> None:
+    found = []
+    for key in ("first", "second"):
+        server.script(Answer(500, taken=True))
+        found.append(sender(confirm_unknown=8.0).send(b"abc", name="a.pdf", idempotency_key=key).message_id)
+    assert found == [message.message_id for message in server.chats.messages(1, 2)]
+
+
+@pytest.mark.usefixtures("one_look")
+def test_what_client_and_ledger_know_both_counts_once(sender: Connect, server: MockServer) -> None:
+    chat = sender(confirm_unknown=8.0)
+    chat.send(b"abc", name="a.pdf", idempotency_key="sent")
+    server.script(Answer(500, taken=True))
+    found = chat.send(b"abc", name="a.pdf", idempotency_key="lost")
+    assert found.message_id == server.chats.messages(1, 2)[-1].message_id
+
+
+@pytest.mark.usefixtures("one_look")
+def test_what_was_sent_long_ago_accounts_for_nothing_new(
+    sender: Connect, server: MockServer, database: Database
+) -> None:
+    sender().send(b"abc", name="a.pdf", chat_id=3, idempotency_key="sent")
+    database.execute("UPDATE {table} SET chat_id = 2, changed_at = changed_at - 9999")  # where its message is too old
+    server.script(Answer(500, taken=True))
+    assert sender(confirm_unknown=8.0).send(b"abc", name="a.pdf", idempotency_key="lost").confirmed_by == "history"
+
+
 # What it remembers
 
 

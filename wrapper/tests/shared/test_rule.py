@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -144,6 +146,11 @@ def test_after_a_restart_a_renewal_registers_again(events: list[tuple[str, int]]
         assert len(world.flights) <= SLOTS
 
 
+def leases(each: str) -> str:
+    """A state in which so many are in flight as there are slots."""
+    return f'{{"leases": {{{", ".join(f"{json.dumps(str(n))}: {each}" for n in range(SLOTS))}}}}}'
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -165,11 +172,39 @@ def test_after_a_restart_a_renewal_registers_again(events: list[tuple[str, int]]
         ),
         '{"windows": {"send": {"left": 0, "renewed": 50, "until": 1e30}}}',
         '{"windows": {"send": {"left": 0, "renewed": 50, "until": NaN}}}',
+        '{"windows": {"send": {"left": 0, "renewed": 50, "until": 253402300000.0}}}',  # the year 9999 is over
+        '{"windows": {"send": {"left": 0, "renewed": 50, "until": 60, "lost": 9007199254740992}}}',  # 2**53
+        leases('{"operation": "send", "expires": 20, "length": 3600.1, "mark": 0}'),
+        leases('{"operation": 5, "expires": 20, "length": 30, "mark": 0}'),
     ],
 )
 def test_a_state_that_cannot_be_read_is_none(text: str) -> None:
     _, reply = exchange(text, 0.0, trip=Trip(asks=[Ask("a", "send")]), slots=4, length=30.0)
     assert reply.granted == {"a"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"windows": {"send": {"left": 0, "renewed": 50, "until": 60}}}',
+        leases('{"operation": "send", "expires": 20, "length": 3600, "mark": 0}'),
+    ],
+)
+def test_a_state_without_all_its_parts_can_be_read(text: str) -> None:
+    _, reply = exchange(text, 0.0, trip=Trip(asks=[Ask("a", "send")]), slots=SLOTS, length=30.0)
+    assert not reply.granted
+
+
+def test_a_state_that_stays_is_not_written_again() -> None:
+    def written(text: str | None, **trip: Any) -> str | None:
+        return exchange(text, 0.0, trip=Trip(**trip), slots=SLOTS, length=30.0)[0]
+
+    assert written(None) is None
+    text = written(None, asks=[Ask("a", "send"), Ask("b", "chat")])
+    assert text is not None
+    assert written(text) is None
+    assert written(text, writes=True) == text
+    assert text == json.dumps(json.loads(text), separators=(",", ":"), sort_keys=True)
 
 
 def test_who_is_given_a_slot_leaves_the_line() -> None:
@@ -298,6 +333,93 @@ def test_who_has_had_a_slot_goes_to_the_end_of_the_line() -> None:
     assert not reply.granted
     world.now += 0.05
     assert world.tell(Trip(asks=[Ask("p", "send")], who="poor")).granted == {"p"}
+
+
+@pytest.mark.parametrize("later", [0.1, 0.0])
+@pytest.mark.parametrize("begin", [1_000_000.1, 1_000_000.6])
+def test_the_line_is_in_the_order_of_coming(begin: float, later: float) -> None:
+    """Within a second, too; of two that came in the same moment, whoever asks."""
+    world = World(now=begin)
+    world.tell(
+        Trip(ends=[End("x", "send", ANSWERED)], renewals=[Ask(f"r{n}", "send") for n in range(SLOTS)], who="rich")
+    )
+    assert not world.tell(Trip(asks=[Ask("p", "send")], who="first")).granted
+    world.now += later
+    assert not world.tell(Trip(asks=[Ask("q", "send")], who="second")).granted
+    world.now += 0.1
+    world.tell(Trip(ends=[End("r0", "send", ANSWERED)], who="rich"))
+    assert world.tell(Trip(asks=[Ask("q", "send")], who="second")).granted == (frozenset() if later else {"q"})
+    assert world.tell(Trip(asks=[Ask("p", "send")], who="first")).granted == ({"p"} if later else frozenset())
+
+
+def a_full_world() -> World:
+    """All slots are those of one who is rich, and a first answer told no quota."""
+    world = World()
+    renewals = [Ask(f"r{n}", "send") for n in range(SLOTS)]
+    world.tell(Trip(ends=[End("x", "send", ANSWERED)], renewals=renewals, who="rich"))
+    return world
+
+
+def test_a_place_holds_in_the_moment_of_coming() -> None:
+    world = a_full_world()
+    assert not world.tell(Trip(asks=[Ask("p", "send")], who="poor")).granted
+    world.tell(Trip(ends=[End("r0", "send", ANSWERED)], who="rich"))
+    world.now += 0.1
+    assert not world.tell(Trip(asks=[Ask("r4", "send")], who="rich")).granted
+
+
+def test_who_asks_for_nothing_any_more_has_left_the_line() -> None:
+    world = a_full_world()
+    assert not world.tell(Trip(asks=[Ask("p", "send")], who="poor")).granted
+    world.now += 0.1
+    world.tell(Trip(who="poor"))
+    assert world.tell(Trip(ends=[End("r0", "send", ANSWERED)], asks=[Ask("r4", "send")], who="rich")).granted
+
+
+@pytest.mark.parametrize(
+    ("due", "until", "held"),
+    [(False, 29.9, True), (False, 30.0, False), (True, 30.0, True), (True, 39.9, True), (True, 40.0, False)],
+)
+def test_a_lease_ends_unless_it_is_renewed(due: bool, until: float, held: bool) -> None:
+    world = a_full_world()
+    begin = world.now
+    world.now += 10
+    world.tell(Trip(renewals=[Ask(f"r{n}", "send") for n in range(SLOTS)], due=due, who="rich"))
+    world.now = begin + until
+    assert bool(world.tell(Trip(asks=[Ask("p", "send")], who="poor")).granted) is not held
+
+
+def test_a_lease_ends_at_its_moment_and_not_at_a_whole_second() -> None:
+    world = World(now=1_000_000.6)
+    world.tell(Trip(renewals=[Ask(f"r{n}", "send") for n in range(SLOTS)], who="rich"))
+    world.now += LENGTH + 0.1
+    assert world.tell(Trip(asks=[Ask("p", "chat")], who="poor")).granted
+
+
+@pytest.mark.parametrize(("back", "held"), [(1.0, True), (1.5, False)])
+def test_a_lease_that_ends_too_late_was_given_by_a_wrong_clock(back: float, held: bool) -> None:
+    world = a_full_world()
+    world.now -= back
+    assert bool(world.tell(Trip(asks=[Ask("p", "chat")], who="poor")).granted) is not held
+
+
+def test_a_renewal_does_not_account_for_what_was_lost_meanwhile() -> None:
+    """Only an answer to what began later tells of it."""
+    world = World()
+    world.tell(Trip(asks=[Ask("a", "send")]))
+    world.tell(Trip(ends=[End("a", "send", ANSWERED, Told(10, 5, 2e6, 3000.0))]))
+    assert world.tell(Trip(asks=[Ask("b", "send"), Ask("c", "send")])).granted == {"b", "c"}
+    world.tell(Trip(ends=[End("c", "send", LOST)]))
+    world.tell(Trip(renewals=[Ask("b", "send")]))
+    world.tell(Trip(ends=[End("b", "send", ANSWERED, Told(10, 3, 2e6, 3000.0))]))
+    assert world.tell(Trip(asks=[Ask(name, "send") for name in "def"])).granted == {"d", "e"}
+
+
+def test_the_last_of_a_quota_is_used() -> None:
+    world = World()
+    world.tell(Trip(asks=[Ask("a", "send")]))
+    world.tell(Trip(ends=[End("a", "send", ANSWERED, Told(10, 1, 2e6, 50.0))]))
+    assert world.tell(Trip(asks=[Ask("b", "send"), Ask("c", "send")])).granted == {"b"}
 
 
 def test_who_left_the_line_holds_up_nobody() -> None:
