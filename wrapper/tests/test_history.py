@@ -51,6 +51,7 @@ MALFORMED: dict[str, Any] = {
     "an id that is true": GOOD | {"messageId": True},
     "an id with a point": GOOD | {"messageId": 3001.0},
     "an id of 30 digits": GOOD | {"messageId": 10**30},
+    "an id of 20 digits": GOOD | {"messageId": 10**19},
     "no time": {key: value for key, value in GOOD.items() if key != "createdAt"},
     "a time that is none": GOOD | {"createdAt": "yesterday"},
     "a time without a zone": GOOD | {"createdAt": "2026-07-10T15:00:00"},
@@ -158,7 +159,16 @@ def test_what_is_no_page_is_none(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("paging", "token"),
-    [(None, None), ({}, None), ({"nextPageToken": None}, None), ({"nextPageToken": "b"}, "b"), ({"other": 1}, None)],
+    [
+        *(
+            (None, None),
+            ({}, None),
+            ({"nextPageToken": None}, None),
+            ({"nextPageToken": "b"}, "b"),
+            ({"other": 1}, None),
+        ),
+        ({"nextPageToken": "x" * 2000}, "x" * 2000),
+    ],
 )
 def test_where_the_next_page_is(paging: object, token: str | None) -> None:
     read = page(GOOD, paging=paging)

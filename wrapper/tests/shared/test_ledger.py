@@ -178,7 +178,7 @@ def test_a_quota_that_is_spent_hides_nothing(sender: Connect, busy: MockServer) 
 def test_no_slot_in_time_hides_nothing(sender: Connect, server: MockServer) -> None:
     chat = sender(max_parallel=1)
     chat.send(b"abc", **KEY)
-    server.script(Answer(200, fault=Fault(delay=1.5)))
+    server.script(Answer(200, fault=SLOW))
     first = ChatClient(api_key=server.api_key, base_url=server.base_url)
     chat.client._slots = first._slots = type(chat.client._slots)(1)
     thread, ended = in_thread(lambda: first.send_file(b"abc", business_id=1, chat_id=2))
