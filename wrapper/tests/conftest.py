@@ -19,7 +19,7 @@ import pytest
 import trustme
 
 import yandex_market_chat
-from yandex_market_chat import AsyncChatClient, ChatClient, Quota, RetryPolicy, SentFile, _delivery, _steps
+from yandex_market_chat import AsyncChatClient, ChatClient, CheckedFile, Quota, RetryPolicy, SentFile, _delivery, _steps
 from yandex_market_chat.testing import MockServer
 
 from .marked import assert_clean, assert_record_is_clean
@@ -100,6 +100,10 @@ class Chat:
     def confirm(self, error: Any, **arguments: Any) -> SentFile | None:
         found: SentFile | None = self._run(lambda **more: self.client.confirm(error, **more), arguments)
         return found
+
+    def check_file(self, file: Any, **arguments: Any) -> CheckedFile:
+        checked: CheckedFile = self._run(lambda **more: self.client.check_file(file, **more), arguments)
+        return checked
 
     def _run(self, call: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         called = call(**arguments)

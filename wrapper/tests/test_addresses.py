@@ -53,6 +53,11 @@ def test_an_address_that_is_none_is_refused(what: str, mode: str) -> None:
         assert_no_client(mode, "proxy must be", proxy=BAD_URLS[what])
 
 
+@pytest.mark.parametrize("path", ["/v2", "/v2/", "/market/v2", "/v2/businesses"])
+def test_an_address_that_holds_the_beginning_of_the_paths_is_refused(path: str, mode: str) -> None:
+    assert_no_client(mode, "must end before /v2", base_url=f"https://api.example.ru{path}")
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -250,6 +250,15 @@ def test_the_pauses_hold_no_slot() -> None:
     assert world.pauses == pytest.approx([1, 2, 4, 8])
 
 
+def test_with_little_time_left_it_is_read_early() -> None:
+    """A second after the failure would be too late; half of the time is left for the reading."""
+    world = World(confirm_unknown=0.6)
+    market = Market(world)
+    sent = world.send(total=100.0, play=playing(market, answer(500), delivers=(0,)))
+    assert sent.confirmed_by == "history"
+    assert world.pauses == pytest.approx([0.3])
+
+
 def test_others_send_while_one_waits_to_read_again(server: MockServer) -> None:
     server.script(Answer(500))
 

@@ -279,7 +279,7 @@ def test_an_exception_may_name_the_port(
             assert len(via.requests) == asked
 
 
-@pytest.mark.parametrize("exceptions", ["127.0.0.2", "example.com", "7.0.0.1", ""])
+@pytest.mark.parametrize("exceptions", ["127.0.0.2", "example.com", "7.0.0.1", "", "[example.com", "127.0.0.1:port"])
 def test_exceptions_for_others_leave_the_proxy_in_place(
     secure: Callable[..., Chat], monkeypatch: pytest.MonkeyPatch, exceptions: str
 ) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import socket
 import ssl
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -96,6 +98,36 @@ def test_a_refused_certificate_is_not_sent_and_not_repeated(
             connect_to(server, verify=trusting).send(FILE)
         assert caught.value.attempts == server.connections == 1
         assert untouched(server)
+
+
+def test_a_server_that_asks_for_a_certificate_of_the_client(
+    mode: str, ca: trustme.CA, trusting: ssl.SSLContext
+) -> None:
+    """With TLS 1.3 it says no after the handshake, so the request may have begun."""
+    context = certified(ca, "127.0.0.1")
+    context.verify_mode = ssl.CERT_REQUIRED
+    ca.configure_trust(context)
+    answered = threading.Event()
+
+    def serve() -> None:
+        with context.wrap_socket(listener.accept()[0], server_side=True, do_handshake_on_connect=False) as connection:
+            with suppress(ssl.SSLError):
+                connection.do_handshake()
+            answered.wait(SOON)  # closed at once, it would be reset, and its word be lost
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            with (
+                Chat(mode, api_key="ACMA:" + "k" * 20, base_url=url, verify=trusting) as chat,
+                pytest.raises(ConnectionLostError, match="the server asks for a client certificate"),
+            ):
+                chat.send(FILE)
+        finally:
+            answered.set()
+            thread.join()
 
 
 def test_by_default_no_private_authority_is_trusted(connect_to: Callable[..., Chat], tls_server: MockServer) -> None:

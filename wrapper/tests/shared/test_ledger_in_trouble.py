@@ -30,7 +30,7 @@ from yandex_market_chat import (
 )
 from yandex_market_chat.shared import _background, _once
 from yandex_market_chat.shared._ledger_sqlite import SqliteRows
-from yandex_market_chat.shared._row import Rows
+from yandex_market_chat.shared._row import RowError, Rows
 from yandex_market_chat.testing import Answer, Fault, MockServer
 
 from ..conftest import Chat
@@ -243,6 +243,41 @@ def test_a_message_that_confirms_another_key_leaves_it_unknown(
     with pytest.raises(DeliveryUnknownError):
         sender().send(b"abc", name="a.pdf", idempotency_key="second")
     assert len(requests(server)) == made
+
+
+def test_confirm_does_not_take_a_message_that_another_key_has_just_been_given(
+    sender: Connect, server: MockServer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Rows, "others", lambda *_: [])  # as it has been told before
+    server.script(Answer(500, taken=True), Answer(500))
+    errors = []
+    for key in ("first", "second"):
+        with pytest.raises(ServerError) as caught:
+            sender().send(b"abc", name="a.pdf", idempotency_key=key)
+        errors.append(caught.value)
+    assert sender().confirm(errors[0]) is not None
+    assert sender().confirm(errors[1]) is None
+    assert states(database) == {"first": "sent", "second": "unknown"}
+
+
+@pytest.mark.usefixtures("one_look")
+def test_without_the_ledger_no_message_confirms(
+    sender: Connect, server: MockServer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be another key's."""
+
+    def fail(*_: object) -> None:
+        raise RowError("The disk is gone")
+
+    monkeypatch.setattr(Rows, "others", fail)
+    server.script(Answer(500, taken=True))
+    with pytest.raises(ServerError) as caught:
+        sender(confirm_unknown=8.0).send(b"abc", name="a.pdf", **KEY)
+    assert caught.value.history_read_at is None
+    with pytest.raises(ServerError) as again:
+        sender().confirm(caught.value)
+    assert isinstance(again.value.later, LedgerError)
+    assert states(database) == {"k": "unknown"}
 
 
 def test_who_else_has_sent_is_asked_after_the_page_was_read(
