@@ -143,6 +143,19 @@ def test_what_is_named(mailing: Mailing, content: bytes, line: int, said: list[s
     assert not mailing.journal.exists()
 
 
+@pytest.mark.parametrize(
+    ("header", "unknown"),
+    [
+        ("the first of my columns;chat", ["the_first_of_my_columns", "chat"]),  # more blanks than semicolons
+        ("my,columns;others", ["my", "columns;others"]),  # as many of the one as of the other
+    ],
+)
+def test_a_header_of_which_no_name_is_known(mailing: Mailing, header: str, unknown: list[str]) -> None:
+    mailing.manifest.write_text(f"{header}\n1;2\n")
+    said = [reason.partition("; there are ")[0] for _, reason in mailing.faults()]
+    assert said[: len(unknown)] == [f"unknown column {name!r}" for name in unknown]
+
+
 def test_an_object_over_several_lines(mailing: Mailing) -> None:
     mailing.manifest.write_text('{"business_id": 1,\n"chat_id": 2,\n"file": "a.pdf"}\n')
     assert mailing.faults() == [(1, "the object goes over several lines; write each on one line (jq -c . does it)")]

@@ -7,10 +7,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from yandex_market_chat import ParallelLimitError, Quota, QuotaExceededError, RateLimitError
+from yandex_market_chat import (
+    AuthenticationError,
+    ConnectionFailedError,
+    ConnectionLostError,
+    ParallelLimitError,
+    Quota,
+    QuotaExceededError,
+    RateLimitError,
+)
 from yandex_market_chat._quota import Quotas
 from yandex_market_chat._steps import OPEN_CHAT, SEND_FILE
 from yandex_market_chat.batch import BatchProgress, _pace
+from yandex_market_chat.batch._outcome import FileChangedError, Opened
 from yandex_market_chat.batch._pace import Pace
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault
 
@@ -121,3 +130,97 @@ def test_a_420_that_tells_nothing_may_be_the_hours() -> None:
         waits.append(pace.wait(0.0))
     assert waits[0] <= waits[1] <= 1.0
     assert waits[2] == 3600.0
+
+
+UNTIL = datetime(2026, 1, 1, 13, tzinfo=UTC)
+DONE = Opened(1)
+LOST = ConnectionLostError._because("lost")
+UNTOLD = RateLimitError._because("untold", status_code=420)
+REFUSED = AuthenticationError._because("no such key", status_code=401)
+
+
+def a_pace(left: int | None = None, slots: int = 10) -> tuple[Pace, Quotas]:
+    """One whose quota is known for 600 s, if it is."""
+    quotas = Quotas()
+    quotas.learn((SEND_FILE, 1), None if left is None else Quota(1000, left, UNTIL), 600.0, 0.0)
+    return Pace(1, quotas, slots), quotas
+
+
+def end(pace: Pace, *outcomes: object) -> None:
+    for outcome in outcomes:
+        pace.ended(pace.started(), outcome, 0.0)
+
+
+def test_the_first_of_a_window_goes_alone_unless_no_quota_is_told() -> None:
+    pace, quotas = a_pace()
+    assert pace.wait(0.0) == 0.0
+    mark = pace.started()
+    assert pace.wait(0.0) == math.inf
+    pace.ended(mark, DONE, 0.0)
+    pace.started()
+    assert pace.wait(0.0) == 0.0
+    quotas.learn((SEND_FILE, 1), Quota(1000, 50, UNTIL), 600.0, 0.0)
+    end(pace, DONE)
+    assert pace.wait(599.0) == 0.0
+    assert pace.wait(600.0) == math.inf
+
+
+def test_what_is_in_flight_or_lost_counts_until_the_server_has_told_more() -> None:
+    pace, quotas = a_pace(left=9)
+    first, second, third = (pace.started() for _ in range(3))
+    pace.ended(second, LOST, 0.0)
+    pace.ended(third, LOST, 0.0)
+    quotas.learn((SEND_FILE, 1), Quota(1000, 4, UNTIL), 600.0, 0.0)
+    assert pace.wait(0.0) == 0.0  # of four, one is in flight and two may have been used
+    later = pace.started()
+    assert pace.wait(0.0) == math.inf
+    pace.ended(first, DONE, 0.0)  # it began before they were lost, and tells nothing of them
+    assert pace.wait(0.0) == 0.0
+    more = pace.started()
+    assert pace.wait(0.0) == math.inf
+    pace.ended(later, DONE, 0.0)
+    pace.ended(more, DONE, 0.0)
+    for _ in range(3):
+        pace.started()
+        assert pace.wait(0.0) == 0.0
+    pace.started()
+    assert pace.wait(0.0) == math.inf
+
+
+@pytest.mark.parametrize("between", [DONE, LOST])
+def test_only_what_comes_in_a_row_counts(between: object) -> None:
+    pace, _ = a_pace(left=900)
+    end(pace, UNTOLD, UNTOLD, between, UNTOLD, UNTOLD)
+    assert pace.wait(0.0) <= 1.0
+
+
+@pytest.mark.parametrize("between", [None, ConnectionFailedError._because("nobody is there"), FileChangedError()])
+def test_what_never_went_out_is_none_of_the_row(between: object) -> None:
+    pace, _ = a_pace(left=900)
+    end(pace, UNTOLD, between, UNTOLD, between, UNTOLD)
+    assert pace.wait(0.0) == 3600.0
+
+
+@pytest.mark.parametrize(("outcome", "most"), [(REFUSED, _pace.REFUSALS), (LOST, _pace.UNKNOWN)])
+def test_a_business_is_given_up_after_so_many_in_a_row(outcome: object, most: int) -> None:
+    pace, _ = a_pace(left=900)
+    end(pace, *[outcome] * (most - 1), DONE, *[outcome] * (most - 1))
+    assert not pace.given_up
+    end(pace, outcome)
+    assert pace.given_up.startswith(f"{most} sends in a row ")
+
+
+def test_a_pause_is_no_longer_than_it_has_to_be() -> None:
+    pace, _ = a_pace(left=5)
+    end(pace, ParallelLimitError._because("too many", status_code=420))
+    assert 0.0 < pace.wait(0.0) <= 0.5
+
+
+def test_a_pause_ends_at_its_moment_and_takes_no_slot_that_is_not_free() -> None:
+    pace, _ = a_pace(slots=2)
+    end(pace, DONE, UNTOLD, UNTOLD, UNTOLD)
+    pace.started()
+    assert pace.wait(3599.0) == 1.0
+    assert pace.wait(3600.0) == 0.0
+    pace.started()
+    assert pace.wait(3600.0) == math.inf
