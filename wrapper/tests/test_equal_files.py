@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import unicodedata
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from yandex_market_chat import (
     _claims,
     _delivery,
 )
-from yandex_market_chat._claims import Claims, Kind
+from yandex_market_chat._claims import MARGIN, Claims, Kind, Others
 from yandex_market_chat._delivery import RESTART, confirm
 from yandex_market_chat._send import Send
 from yandex_market_chat._steps import READ_HISTORY, MakeRequest, Steps
@@ -31,6 +32,7 @@ from .conftest import Chat
 from .world import Market, Outcome, World, answer
 
 KIND = Kind(1, 2, "a", 3)
+SINCE = 1_000.0
 
 
 def take(claims: Claims, kind: Kind, since: float, messages: list[int], owner: str = "") -> int | None:
@@ -90,7 +92,67 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert take(claims, KIND, 0.0, [1000]) is None
 
 
+def test_a_message_that_confirms_another_key_is_taken() -> None:
+    known = Others({"1/other"}, {7: "1/other"}, [])
+    assert Claims().take(KIND, SINCE, [7], "1/this", known) is None
+    assert Claims().take(KIND, SINCE, [7, 8], "1/this", known) == 8
+    assert Claims().take(KIND, SINCE, [7], "1/other", known) == 7
+
+
+@pytest.mark.parametrize(
+    ("ended", "found"),
+    [([], 7), ([math.inf], 8), ([SINCE - MARGIN], 8), ([SINCE - MARGIN - 0.001], 7), ([math.inf, SINCE], None)],
+)
+def test_as_many_messages_are_of_others_as_may_have_come(ended: list[float], found: int | None) -> None:
+    assert Claims().take(KIND, SINCE, [7, 8], "1/this", Others(set(), {}, ended)) == found
+
+
+def test_a_send_that_the_ledger_knows_too_counts_once() -> None:
+    claims = Claims()
+    claims.end(claims.begin(KIND, "1/other"), SINCE, confirmed=True)
+    assert claims.take(KIND, SINCE, [7, 8], "1/this", Others({"1/other"}, {}, [SINCE])) == 8
+    assert claims.take(KIND, SINCE, [7], "1/this", Others({"1/other"}, {}, [])) == 7
+
+
+def test_a_message_that_confirmed_an_earlier_run_is_taken() -> None:
+    claims = Claims()
+    claims.took(KIND, 7)
+    assert claims.take(KIND, SINCE, [7], "this") is None
+    assert claims.take(KIND._replace(chat_id=3), SINCE, [7], "this") == 7
+    assert claims.take(KIND._replace(business_id=3), SINCE, [7], "this") == 7
+
+
+def test_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_claims, "MOST", 2)
+    claims = Claims()
+    for message in (7, 8, 9):
+        assert claims.take(KIND, SINCE, [message], f"of {message}") == message
+    assert claims.take(KIND, SINCE, [9], "another") is None
+    assert claims.take(KIND, SINCE, [8], "another") is None
+    assert claims.take(KIND, SINCE, [7], "another") == 7
+    sends = Claims()
+    for ended in (SINCE, SINCE + 1, SINCE + 2):
+        sends.end(sends.begin(KIND), ended, confirmed=True)
+    assert sends.take(KIND, SINCE, [1, 2, 3], "this") == 3
+
+
 # Through the decision
+
+
+def test_the_oldest_message_comes_first_whatever_its_number() -> None:
+    world = World(confirm_unknown=20.0)
+    market = Market(world)
+
+    def play(step: MakeRequest) -> Outcome:
+        if step.operation == READ_HISTORY:
+            return market.play(step)
+        for at in (world.now + 2, world.now):
+            market.post(at=at)
+        return answer(500)
+
+    sent = world.send(total=100.0, play=play)
+    assert [message["messageId"] for _, message in market.posted] == [3001, 3002]
+    assert sent.message_id == 3002
 
 
 def in_parallel(world: World, *steps: Steps[Any], play: Callable[[MakeRequest], Outcome]) -> list[Any]:

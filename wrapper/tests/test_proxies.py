@@ -105,6 +105,8 @@ def test_a_proxy_that_says_no_is_not_asked_again(
         ("garbage", b"\x15\x03\x01\x00\x02\x02\x16"),
         ("half an answer", b"HTTP/1.1 200 Conn"),
         ("finds nobody", b"HTTP/1.1 502 Bad Gateway\r\n\r\n"),
+        ("has waited for the request", b"HTTP/1.1 408 Request Timeout\r\n\r\n"),
+        ("has too many to ask for", b"HTTP/1.1 429 Too Many Requests\r\n\r\n"),
         ("waits for nobody", b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 2\r\n\r\nno"),
     ],
 )
