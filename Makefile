@@ -140,7 +140,7 @@ contract-mutants: $(VENV)/dev ## plant each known defect in a throw-away copy an
 	$(BIN)/python -m contract_tests.measure.mutants $(if $(SAMPLE),--sample $(SAMPLE))
 
 .PHONY: mutation
-mutation: $(VENV)/dev ## run three thousand mechanical mutants of the rules of sends, files, batches and shared limits; more than an hour
+mutation: $(VENV)/dev ## run 3 800 mechanical mutants of the rules of sends, files, batches, shared limits and the ledger; more than an hour, and it goes on where it was stopped
 	$(BIN)/python -m contract_tests.measure.mutation
 
 .PHONY: contract-score
