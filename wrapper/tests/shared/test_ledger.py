@@ -251,6 +251,16 @@ def test_what_is_unknown_is_looked_for_and_not_sent(
     assert states(database) == {"k": "sent" if seen else "unknown"}
 
 
+def test_what_is_told_of_a_lost_connection(sender: Connect, server: MockServer) -> None:
+    server.script(Fault(cut="reset", at="after-body"))
+    for said in (
+        "The connection broke",
+        r"An earlier call with this idempotency key ended unknown \(ConnectionLostError\)\. ",
+    ):
+        with pytest.raises(DeliveryUnknownError, match=f"^{said}"):
+            sender().send(b"abc", **KEY)
+
+
 def test_the_history_is_not_read_for_who_does_not_want_it(sender: Connect, server: MockServer) -> None:
     server.script(Answer(500, taken=True))
     chat = sender(confirm_unknown=0.0)

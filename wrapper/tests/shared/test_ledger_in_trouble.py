@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 import sqlite3
 import subprocess
 import sys
@@ -51,11 +52,20 @@ def test_another_call_is_sending(sender: Connect, server: MockServer, database: 
     thread, ended = in_thread(lambda: sender().send(b"abc", **KEY))
     wait_for(lambda: server.in_flight == 1)
     assert row(database)["state"] == "sending"  # as anybody sees it, before the response
+    database.execute("UPDATE {table} SET changed_at = changed_at - 30")
     with pytest.raises(InProgressError) as caught:
         sender().send(b"abc", **KEY)
-    assert caught.value.retryable
-    assert caught.value.since is not None
-    assert timedelta() < datetime.now(UTC) - caught.value.since < timedelta(seconds=SOON)
+    error = caught.value
+    assert (error.retryable, error.unknown_attempts) == (True, 0)
+    assert error.since is not None
+    assert timedelta(seconds=30) <= datetime.now(UTC) - error.since < timedelta(seconds=30 + SOON)
+    told = re.fullmatch(
+        r"Another call is sending with this idempotency key\. This call sent nothing\."
+        r" Try again later: if its process died, the key is unknown in (\d+) s\.",
+        str(error),
+    )
+    assert told is not None
+    assert 60 - SOON < int(told[1]) <= 60
     thread.join()
     assert isinstance(ended[0], SentFile)
     assert sender().send(b"abc", **KEY).from_ledger
