@@ -50,7 +50,7 @@ PARTS = (
             *("test_async_iterators", "test_files_that_change", "test_refused_files"),
             *("test_limits", "test_parallel", "test_repeats", "test_secrets", "test_secrets_interrupted"),
             *("test_sentences", "test_confirming", "test_confirming_later", "test_equal_files"),
-            *("test_fail_closed", "test_history", "test_open_chat", "test_check_file", "test_defects"),
+            *("test_fail_closed", "test_history", "test_open_chat", "test_check_file"),
             *("test_tls", "test_proxies", "shared/test_ledger"),
         ),
     ),

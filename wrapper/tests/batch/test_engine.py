@@ -182,6 +182,22 @@ def test_room_is_given_in_order_and_not_lost(monkeypatch: pytest.MonkeyPatch) ->
     asyncio.run(run())
 
 
+def test_room_is_for_so_many_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_room, "MOST_SENDS", 2)
+
+    async def main() -> None:
+        room = _room.Room()
+        asked = [asyncio.create_task(room.take(1)) for _ in range(4)]
+        for given in (2, 3, 4):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert [each.done() for each in asked] == [number < given for number in range(4)]
+            room.give_back(1)
+        await asyncio.gather(*asked)
+
+    asyncio.run(main())
+
+
 def test_cancelled(mailing: Mailing) -> None:
     mailing.server.script_for(2, Fault(cut="silence", at="after-body"))
     mailing.write(*chats(2))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from yandex_market_chat._errors import ConnectionFailedError, UnexpectedRefusalError
-from yandex_market_chat.batch._outcome import Opened
+from yandex_market_chat.batch._outcome import FileChangedError, Opened
 from yandex_market_chat.batch._reach import FOREIGN, LONGEST_PAUSE, UNREACHED, Reach
 
 BEGIN = 1_000_000.0
@@ -51,3 +53,23 @@ def test_only_foreign_responses_in_a_row_end_it() -> None:
     assert not reach.over
     reach.ended(reach.started(), OTHER, BEGIN)
     assert reach.over
+
+
+def test_the_trouble_is_told_until_market_has_responded() -> None:
+    reach = Reach(due=100)
+    reach.ended(reach.started(), LOST, BEGIN)
+    reach.ended(reach.started(), FileChangedError(), BEGIN)
+    assert reach.trouble == str(LOST)
+    reach.ended(reach.started(), Opened(1), BEGIN)
+    assert reach.trouble is None
+
+
+def test_one_at_a_time_asks_until_market_has_responded() -> None:
+    reach = Reach(due=100)
+    first, second = reach.started(), reach.started()
+    reach.ended(first, FileChangedError(), BEGIN)
+    assert reach.wait(BEGIN) == math.inf
+    reach.ended(second, LOST, BEGIN)
+    reach.started()
+    assert reach.wait(BEGIN + 0.5) == 0.5
+    assert reach.wait(BEGIN + 1.0) == math.inf
