@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from yandex_market_chat._errors import ConnectionFailedError, UnexpectedRefusalError
+from yandex_market_chat._errors import ConnectionFailedError, ConnectionLostError, UnexpectedRefusalError
 from yandex_market_chat.batch._outcome import FileChangedError, Opened
-from yandex_market_chat.batch._reach import FOREIGN, LONGEST_PAUSE, UNREACHED, Reach
+from yandex_market_chat.batch._reach import FOREIGN, LONGEST_PAUSE, UNKNOWN, UNREACHED, Reach
 
 BEGIN = 1_000_000.0
 """By the clock, which does not begin at 0."""
@@ -73,3 +73,13 @@ def test_one_at_a_time_asks_until_market_has_responded() -> None:
     reach.started()
     assert reach.wait(BEGIN + 0.5) == 0.5
     assert reach.wait(BEGIN + 1.0) == math.inf
+
+
+def test_so_many_unknown_in_a_row_end_the_run() -> None:
+    reach = Reach(due=100)
+    unknown = ConnectionLostError._because("It broke.")
+    for outcome in (*[unknown] * (UNKNOWN - 1), Opened(1), *[unknown] * (UNKNOWN - 1)):
+        reach.ended(reach.started(), outcome, BEGIN)
+        assert not reach.over
+    assert reach.ended(reach.started(), unknown, BEGIN)
+    assert reach.over == f"{UNKNOWN} sends in a row ended unknown. {unknown}"
