@@ -48,10 +48,17 @@ PARTS = (
         (
             *("test_answers", "test_connections", "test_delivery", "test_file_names", "test_files"),
             *("test_async_iterators", "test_files_that_change", "test_refused_files"),
-            *("test_limits", "test_parallel", "test_repeats", "test_secrets", "test_secrets_interrupted"),
+            *(
+                "test_limits",
+                "test_parallel",
+                "test_repeats",
+                "test_secrets",
+                "test_secrets_interrupted",
+                "test_secrets_in_defects",
+            ),
             *("test_sentences", "test_confirming", "test_confirming_later", "test_equal_files"),
             *("test_fail_closed", "test_history", "test_open_chat", "test_check_file"),
-            *("test_tls", "test_proxies", "shared/test_ledger"),
+            *("test_tls", "test_proxies", "shared/test_ledger", "shared/test_ledger_equal_files"),
         ),
     ),
     Part(  # when a batch sends what
@@ -69,7 +76,12 @@ PARTS = (
     Part(  # when a send with an idempotency key may begin, and what is written of it
         ("shared/_once",),
         (
-            *("shared/test_ledger", "shared/test_ledger_states", "shared/test_ledger_arguments"),
+            *(
+                "shared/test_ledger",
+                "shared/test_ledger_states",
+                "shared/test_ledger_arguments",
+                "shared/test_ledger_equal_files",
+            ),
             *("shared/test_ledger_in_trouble", "shared/test_ledger_interrupted"),
         ),
     ),

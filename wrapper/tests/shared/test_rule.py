@@ -207,6 +207,14 @@ def test_a_state_that_stays_is_not_written_again() -> None:
     assert text == json.dumps(json.loads(text), separators=(",", ":"), sort_keys=True)
 
 
+def a_full_world(now: float = 1_000_000.0) -> World:
+    """All slots are those of one who is rich, and a first answer told no quota."""
+    world = World(now=now)
+    renewals = [Ask(f"r{n}", "send") for n in range(SLOTS)]
+    world.tell(Trip(ends=[End("x", "send", ANSWERED)], renewals=renewals, who="rich"))
+    return world
+
+
 def test_who_is_given_a_slot_leaves_the_line() -> None:
     """Otherwise the next one would wait for somebody who does not wait."""
     world = World()
@@ -339,10 +347,7 @@ def test_who_has_had_a_slot_goes_to_the_end_of_the_line() -> None:
 @pytest.mark.parametrize("begin", [1_000_000.1, 1_000_000.6])
 def test_the_line_is_in_the_order_of_coming(begin: float, later: float) -> None:
     """Within a second, too; of two that came in the same moment, whoever asks."""
-    world = World(now=begin)
-    world.tell(
-        Trip(ends=[End("x", "send", ANSWERED)], renewals=[Ask(f"r{n}", "send") for n in range(SLOTS)], who="rich")
-    )
+    world = a_full_world(begin)
     assert not world.tell(Trip(asks=[Ask("p", "send")], who="first")).granted
     world.now += later
     assert not world.tell(Trip(asks=[Ask("q", "send")], who="second")).granted
@@ -350,14 +355,6 @@ def test_the_line_is_in_the_order_of_coming(begin: float, later: float) -> None:
     world.tell(Trip(ends=[End("r0", "send", ANSWERED)], who="rich"))
     assert world.tell(Trip(asks=[Ask("q", "send")], who="second")).granted == (frozenset() if later else {"q"})
     assert world.tell(Trip(asks=[Ask("p", "send")], who="first")).granted == ({"p"} if later else frozenset())
-
-
-def a_full_world() -> World:
-    """All slots are those of one who is rich, and a first answer told no quota."""
-    world = World()
-    renewals = [Ask(f"r{n}", "send") for n in range(SLOTS)]
-    world.tell(Trip(ends=[End("x", "send", ANSWERED)], renewals=renewals, who="rich"))
-    return world
 
 
 def test_a_place_holds_in_the_moment_of_coming() -> None:
@@ -423,10 +420,7 @@ def test_the_last_of_a_quota_is_used() -> None:
 
 
 def test_who_left_the_line_holds_up_nobody() -> None:
-    world = World()
-    world.tell(
-        Trip(ends=[End("x", "send", ANSWERED)], renewals=[Ask(f"r{n}", "send") for n in range(SLOTS)], who="rich")
-    )
+    world = a_full_world()
     assert not world.tell(Trip(asks=[Ask("p", "send")], who="poor")).granted
     world.now += 0.6
     trip = Trip(ends=[End("r0", "send", ANSWERED)], asks=[Ask("r4", "send")], who="rich")
@@ -434,10 +428,7 @@ def test_who_left_the_line_holds_up_nobody() -> None:
 
 
 def test_polling_in_vain_writes_seldom() -> None:
-    world = World()
-    world.tell(
-        Trip(ends=[End("x", "send", ANSWERED)], renewals=[Ask(f"r{n}", "send") for n in range(SLOTS)], who="rich")
-    )
+    world = a_full_world()
     written = []
     for _ in range(20):
         before = world.text
