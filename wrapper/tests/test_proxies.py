@@ -183,6 +183,17 @@ def test_a_proxy_with_a_refused_certificate_gets_no_request(
         assert (via.requests, tls_server.connections) == ([], 0)
 
 
+def test_a_server_with_a_refused_certificate_gets_no_request_through_a_proxy(
+    connect_to: Callable[..., Chat], ca: trustme.CA, trusting: ssl.SSLContext, proxy: Callable[..., Proxy]
+) -> None:
+    via = proxy()
+    with MockServer(ssl_context=stranger(ca)) as server:
+        with pytest.raises(ConnectionFailedError) as caught:
+            connect_to(server, verify=trusting, proxy=via.url).send(FILE)
+        assert caught.value.attempts == len(via.requests) >= 1
+        assert untouched(server)
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import trustme
@@ -232,3 +233,20 @@ def test_a_context_from_before_truststore_was_injected_is_taken(
     monkeypatch.setattr(ssl, "SSLContext", type("SSLContext", (ssl.SSLContext,), {}))
     assert not isinstance(trusting, ssl.SSLContext)
     assert secure().send(FILE).attempts == 1
+
+
+class Defective(ssl.SSLContext):
+    """A context of the caller's own, with a defect."""
+
+    def wrap_bio(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("a defect of the caller's")
+
+    wrap_socket = wrap_bio
+
+
+def test_what_a_context_of_the_callers_raises_is_raised_as_it_is(
+    connect_to: Callable[..., Chat], tls_server: MockServer
+) -> None:
+    with pytest.raises(TypeError, match="a defect of the caller's"):
+        connect_to(tls_server, verify=Defective(ssl.PROTOCOL_TLS_CLIENT)).send(FILE)
+    assert untouched(tls_server)

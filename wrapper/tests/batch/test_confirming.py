@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from yandex_market_chat.batch import BatchProgress, send_batch
 from yandex_market_chat.testing import Answer, Fault, MockServer
 
 from .conftest import Mailing, chats
@@ -78,6 +79,42 @@ def test_the_history_is_left_alone(mailing: Mailing, how: str) -> None:
     assert mailing.run(client, confirm=False).unknown == 1
     result = mailing.run(client, confirm=how != "confirm=False", dry_run=how == "dry_run")
     assert (result.unknown, asked(mailing.server)) == (1, 0)
+
+
+def test_what_was_unknown_and_is_so_again_is_found_by_its_last_attempt(mailing: Mailing) -> None:
+    mailing.server.script_for(1, Answer(500), TAKEN)
+    mailing.write(*chats(1))
+    assert mailing.run(confirm=False).unknown == 1
+    result = mailing.run(resend_unknown=True, report=mailing.folder / "report.csv")
+    assert (result.confirmed, result.unknown, asked(mailing.server)) == (1, 0, 2)
+    assert mailing.report()[0]["unknown_attempts"] == "1"
+
+
+def test_a_look_that_took_long_stands_for_the_one_that_was_due_meanwhile(mailing: Mailing) -> None:
+    mailing.server.script_for(1, Answer(500))
+    mailing.server.script_on(HISTORY, Fault(delay=8.0))
+    mailing.write(*chats(1))
+    assert mailing.run({"confirm_unknown": 12.0, "timeout": 60.0}).unknown == 1
+    assert asked(mailing.server) == 2  # 1 and 9 s after it, not after 3 s as well
+
+
+def test_a_client_that_is_closed_before_the_history_is_read(mailing: Mailing) -> None:
+    mailing.server.script_for(1, TAKEN)
+    mailing.write(*chats(1))
+
+    async def run() -> None:
+        async with mailing.client(confirm_unknown=4.0) as chat:
+            closing: list[asyncio.Task[None]] = []
+
+            def watch(progress: BatchProgress) -> None:
+                if progress.unknown and not closing:
+                    closing.append(asyncio.create_task(chat.aclose()))
+
+            result = await send_batch(chat, mailing.manifest, journal=mailing.journal, on_progress=watch)
+            assert (result.unknown, asked(mailing.server)) == (1, 0)
+
+    asyncio.run(run())
+    assert mailing.run().confirmed == 1
 
 
 def test_a_late_message_is_waited_for(mailing: Mailing) -> None:

@@ -167,6 +167,20 @@ def test_a_disk_that_becomes_full_while_files_are_in_flight(mailing: Mailing) ->
     assert set(mailing.arrived().values()) == {1}
 
 
+def test_a_chat_that_cannot_be_noted_is_not_sent_to(mailing: Mailing) -> None:
+    header = "business_id,order_id,file"
+    stop = asyncio.Event()
+    stop.set()
+    mailing.write("1,77,a.pdf", "1,78,b.pdf", header=header)
+    assert mailing.run(stop=stop).left == 2
+    mailing.sql("CREATE TRIGGER full BEFORE INSERT ON chat BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
+    result = mailing.run()
+    assert (result.left, result.sent, result.stopped) == (2, 0, "the journal cannot be written: the disk is full")
+    assert mailing.server.received == ()
+    mailing.sql("DROP TRIGGER full")
+    assert mailing.run().sent == 2
+
+
 def test_a_disk_that_is_full_before_anything_is_planned(mailing: Mailing) -> None:
     mailing.write(*chats(100))
     with no_room(8192) as begin:

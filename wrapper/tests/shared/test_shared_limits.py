@@ -289,6 +289,27 @@ def test_a_batch_and_others_on_one_client_do_not_wait_for_each_other(
     assert {request.status for request in busy.requests} == {200}
 
 
+def test_a_batch_learns_from_others_that_the_quota_is_spent_and_waits(
+    busy: MockServer, limits: Path, tmp_path: Path
+) -> None:
+    busy.clock.set(datetime.now(UTC).replace(minute=59, second=50, microsecond=0))
+    busy.limits.spend(1)
+    with pytest.raises(QuotaExceededError):
+        send(client(busy, limits), timeout=1)
+    (tmp_path / "a.pdf").write_bytes(b"x")
+    (tmp_path / "manifest.csv").write_text("business_id,chat_id,file\n1,9,a.pdf\n2,9,a.pdf\n")
+
+    async def run() -> None:
+        async with AsyncChatClient(
+            api_key=busy.api_key, base_url=busy.base_url, shared_limits=SharedLimits.file(limits)
+        ) as chat:
+            result = await send_batch(chat, tmp_path / "manifest.csv", journal=tmp_path / "journal")
+            assert (result.sent, result.not_sent, result.stopped) == (2, 0, None)
+
+    asyncio.run(run())
+    assert [request.status for request in busy.requests] == [420, 200, 200]
+
+
 def test_what_was_told_late_does_not_outlive_its_hour(busy: MockServer, limits: Path) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     first, second = client(busy, SharedLimits.file(limits, grace=0.5)), client(busy, SharedLimits.file(limits))
