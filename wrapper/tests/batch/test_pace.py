@@ -112,6 +112,15 @@ def test_a_spent_quota_is_waited_for_to_its_end() -> None:
     assert pace.wait(0.0) == 600.0
 
 
+def test_a_spent_quota_that_nobody_has_told_is_asked_for_less_and_less() -> None:
+    pace = Pace(1, Quotas(), 4)
+    waits = []
+    for _ in range(8):
+        pace.ended(pace.started(), QuotaExceededError._because("spent", status_code=420), 0.0)
+        waits.append(pace.wait(0.0))
+    assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+
+
 def test_one_request_fewer_is_one_fewer_of_both_operations() -> None:
     sending = Pace(1, Quotas(), 2)
     opening = Pace(1, Quotas(), 2, OPEN_CHAT, sending)

@@ -11,13 +11,15 @@ from yandex_market_chat.batch._outcome import FileChangedError, Opened
 from yandex_market_chat.batch._reach import FOREIGN, LONGEST_PAUSE, UNKNOWN, UNREACHED, Reach
 
 BEGIN = 1_000_000.0
-"""By the clock, which does not begin at 0."""
+BEGINNINGS = pytest.mark.parametrize("now", [BEGIN, 0.0])
+"""By the clock, which begins anywhere."""
 LOST = ConnectionFailedError._because("Nobody is there.")
 OTHER = UnexpectedRefusalError._because("Not Market's.", status_code=407, body="<html>", headers={})
 
 
-def test_each_round_without_a_connection_pauses_twice_as_long() -> None:
-    reach, now, pauses = Reach(due=100), BEGIN, []
+@BEGINNINGS
+def test_each_round_without_a_connection_pauses_twice_as_long(now: float) -> None:
+    reach, pauses = Reach(due=100), []
     while not reach.over:
         assert reach.wait(now) == 0.0
         reach.ended(reach.started(), LOST, now)
@@ -27,12 +29,13 @@ def test_each_round_without_a_connection_pauses_twice_as_long() -> None:
     assert pauses == [min(LONGEST_PAUSE, 2.0**number) for number in range(UNREACHED)]
 
 
-def test_a_response_ends_the_pause() -> None:
+@BEGINNINGS
+def test_a_response_ends_the_pause(now: float) -> None:
     reach = Reach(due=100)
     first, second = reach.started(), reach.started()
-    reach.ended(first, LOST, BEGIN)
-    reach.ended(second, Opened(1), BEGIN)
-    assert reach.wait(BEGIN) == 0.0
+    reach.ended(first, LOST, now)
+    reach.ended(second, Opened(1), now)
+    assert reach.wait(now) == 0.0
 
 
 def test_those_in_flight_together_count_once() -> None:

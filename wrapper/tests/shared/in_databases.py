@@ -33,6 +33,7 @@ from ..gateways.program import Program
 from .ledgers import Database, Postgres, children_of, in_thread, states
 from .programs import wait_for
 from .test_ledger import *  # noqa: F403
+from .test_ledger_confirming import *  # noqa: F403
 from .test_ledger_equal_files import *  # noqa: F403
 from .test_ledger_in_trouble import *  # noqa: F403
 from .test_ledger_interrupted import *  # noqa: F403

@@ -6,6 +6,7 @@ Run with SQLite here, and with PostgreSQL by `make test-ledger`.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -33,7 +34,7 @@ from yandex_market_chat.testing import Answer, Fault, MockServer
 
 from ..conftest import SOON, Chat
 from .ledgers import KEY, SLOW, Database, in_thread, requests, row, states
-from .programs import wait_for
+from .programs import in_flight, known, wait_for
 
 Connect = Callable[..., Chat]
 
@@ -328,6 +329,21 @@ def test_what_is_found_without_a_turn_of_its_own_is_written(
     assert chat.send(b"abc", name="a.pdf", timeout=5.0, **KEY).confirmed_by == "history"
     assert states(database) == {"k": "sent"}
     assert row(database)["attempts"] == 1
+
+
+def test_who_only_looks_uses_up_nothing_of_a_shared_quota(
+    sender: Connect, busy: MockServer, limits: Path, database: Database
+) -> None:
+    busy.script(Answer(500, taken=True))
+    with pytest.raises(ServerError):
+        sender(shared_limits=limits).send(b"abc", name="a.pdf", **KEY)
+    wait_for(lambda: in_flight(limits) == 0)
+    with pytest.raises(DeliveryUnknownError):
+        sender(shared_limits=limits).send(b"abc", name="a.pdf", **KEY)
+    chat = sender(shared_limits=limits, confirm_unknown=5.0)
+    assert chat.send(b"abc", name="a.pdf", **KEY).confirmed_by == "history"
+    wait_for(lambda: in_flight(limits) == 0)
+    assert set(re.findall(r'"lost":(\d+)', known(limits))) == {"0"}
 
 
 # What it remembers

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import subprocess
 import sys
+import threading
 import types
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from yandex_market_chat import AsyncChatClient, BadRequestError, ChatClient, DeliveryUnknownError, _steps
+from yandex_market_chat import AsyncChatClient, BadRequestError, ChatClient, DeliveryUnknownError, RetryPolicy, _steps
 from yandex_market_chat.shared import _background
 from yandex_market_chat.testing import Answer, Fault, MockServer
 
@@ -36,19 +37,53 @@ def test_an_interrupt_in_flight_is_unknown(sender: Connect, server: MockServer, 
     with pytest.raises(KeyboardInterrupt):
         sender().send(b"abc", on_progress=interrupt, **KEY)
     wait_for(lambda: states(database) == {"k": "unknown"})
-    assert row(database)["unknown_attempts"] == 1
+    assert (row(database)["unknown_attempts"], row(database)["error"]) == (1, "Interrupted")
     with pytest.raises(DeliveryUnknownError, match="interrupted"):
         sender().send(b"abc", **KEY)
 
 
-def test_one_before_is_not_sent(server: MockServer, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the pause after an attempt that was refused."""
+def test_an_interrupt_when_no_thread_can_be_started(
+    sender: Connect, server: MockServer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.script(SLOW)
+
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def interrupt(sent: int, size: int) -> None:
+        if sent == size:
+            monkeypatch.setattr(threading.Thread, "start", fail)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sender().send(b"abc", on_progress=interrupt, **KEY)
+    assert states(database) == {"k": "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "known"),
+    [(Answer(420, example="parallel"), ("not sent", 0, None)), (Answer(500), ("unknown", 1, "Interrupted"))],
+    ids=["refused", "unknown"],
+)
+def test_an_interrupt_in_the_pause_after_an_attempt(
+    server: MockServer,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Answer,
+    known: tuple[str, int, str | None],
+) -> None:
     monkeypatch.setattr(_steps, "FIRST_PAUSE", 60.0)
     monkeypatch.setattr(_steps, "LONGEST_PAUSE", 60.0)
-    server.script(Answer(420, example="parallel"))
+    server.script(answer)
 
     async def cancelled() -> None:
-        async with AsyncChatClient(api_key=server.api_key, base_url=server.base_url, ledger=database.ledger()) as chat:
+        async with AsyncChatClient(
+            api_key=server.api_key,
+            base_url=server.base_url,
+            ledger=database.ledger(),
+            retry=RetryPolicy(resend_unknown=True),
+            confirm_unknown=0.0,
+        ) as chat:
             task = asyncio.create_task(chat.send_file(b"abc", business_id=1, chat_id=2, idempotency_key="k"))
             while not server.requests or chat._slots._lines:  # a send that pauses holds no slot
                 await asyncio.sleep(0.001)
@@ -57,7 +92,8 @@ def test_one_before_is_not_sent(server: MockServer, database: Database, monkeypa
                 await task
 
     asyncio.run(cancelled())
-    wait_for(lambda: states(database) == {"k": "not sent"})
+    wait_for(lambda: states(database) == {"k": known[0]})
+    assert (row(database)["unknown_attempts"], row(database)["error"]) == known[1:]
 
 
 INTERRUPTED: dict[str, tuple[Answer | Fault, set[str]]] = {

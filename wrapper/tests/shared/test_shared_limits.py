@@ -26,7 +26,7 @@ from yandex_market_chat.testing import Fault, MockServer
 
 from ..conftest import Chat
 from ..interrupts import interrupted_when, needs_signals
-from .programs import EXITS, FORKS, IN_AN_UPDATE, LOOKS, another, client, in_flight, needs_posix, send, wait_for
+from .programs import EXITS, FORKS, IN_AN_UPDATE, LOOKS, another, client, in_flight, known, needs_posix, send, wait_for
 
 
 def test_processes_threads_and_tasks_share_four_slots(busy: MockServer, limits: Path) -> None:
@@ -327,9 +327,7 @@ def test_what_was_told_late_does_not_outlive_its_hour(busy: MockServer, limits: 
         db.execute("COMMIT")
         db.close()
     wait_for(lambda: in_flight(limits) == 0)
-    with sqlite3.connect(limits) as db:
-        assert '"left":0' not in "".join(value for (value,) in db.execute("SELECT value FROM state"))
-    db.close()
+    assert '"left":0' not in known(limits)
     began = time.process_time()
     assert send(second, timeout=30).attempts == 1
     assert time.process_time() - began < 1
