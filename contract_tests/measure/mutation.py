@@ -58,7 +58,8 @@ PARTS = (
             ),
             *("test_sentences", "test_confirming", "test_confirming_later", "test_equal_files"),
             *("test_fail_closed", "test_history", "test_open_chat", "test_check_file"),
-            *("test_tls", "test_proxies", "shared/test_ledger", "shared/test_ledger_equal_files"),
+            *("test_tls", "test_proxies", "shared/test_shared_limits"),
+            *("shared/test_ledger", "shared/test_ledger_confirming", "shared/test_ledger_equal_files"),
         ),
     ),
     Part(  # when a batch sends what
@@ -78,9 +79,10 @@ PARTS = (
         (
             *(
                 "shared/test_ledger",
-                "shared/test_ledger_states",
                 "shared/test_ledger_arguments",
+                "shared/test_ledger_confirming",
                 "shared/test_ledger_equal_files",
+                "shared/test_ledger_states",
             ),
             *("shared/test_ledger_in_trouble", "shared/test_ledger_interrupted"),
         ),

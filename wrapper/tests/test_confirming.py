@@ -23,6 +23,7 @@ from yandex_market_chat import (
     ServerError,
     Timeout,
     UnclearResponseError,
+    _delivery,
 )
 from yandex_market_chat._steps import READ_HISTORY, SEND_FILE, MakeRequest, Pause, TakeSlot
 from yandex_market_chat.testing import Answer, Fault, MockServer
@@ -150,6 +151,17 @@ def test_a_500_is_repeated(connect: Callable[..., Chat], server: MockServer) -> 
     server.script_on(HISTORY, Answer(500), Fault(cut="drop", at="after-body"), Answer(420, example="parallel"))
     assert connect(confirm_unknown=SOON).send(b"abc").confirmed_by == "history"
     assert reads(server) == 4
+
+
+def test_a_reading_that_is_cut_off_is_repeated_later(
+    connect: Callable[..., Chat], server: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_delivery, "LOOKS", (0.05, 0.5))
+    server.script(Answer(500, taken=True))
+    server.script_on(HISTORY, Fault(cut="reset", at="after-body"))
+    chat = connect(confirm_unknown=60.0, timeout=100.0, retry=RetryPolicy(attempts=1))
+    assert chat.send(b"abc", name="a.pdf").confirmed_by == "history"
+    assert reads(server) == 2
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 413])

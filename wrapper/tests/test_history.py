@@ -259,13 +259,17 @@ def test_a_bad_page_is_bounded_and_leaves_the_send_unknown(
 def test_pages_without_end_are_given_up(connect: Callable[..., Chat], server: MockServer) -> None:
     server.script(Answer(500, taken=True))
     again = {"status": "OK", "result": {"context": {"type": "ORDER"}, "messages": [], "paging": {"nextPageToken": "x"}}}
-    server.script_on("getChatHistory", *[Answer(200, again)] * (PAGES + 5))
+    server.script_on("getChatHistory", *[Answer(200, again)] * (2 * PAGES + 5))
+    chat = connect(confirm_unknown=60.0, timeout=100.0)
     with pytest.raises(ServerError) as caught:
-        connect(confirm_unknown=60.0, timeout=100.0).send(b"abc", name="a")
+        chat.send(b"abc", name="a")
     reads = [request for request in server.requests if request.operation == "getChatHistory"]
     assert len(reads) == PAGES
     assert [request.query for request in reads[1:3]] == ["chatId=2&pageToken=x&limit=50"] * 2
     assert caught.value.history_read_at is None
+    with pytest.raises(ServerError) as unread:
+        chat.confirm(caught.value)
+    assert str(unread.value.later).startswith(f"The history has more than {PAGES} pages.")
 
 
 def test_a_hundred_thousand_messages_are_bounded_in_memory() -> None:

@@ -194,7 +194,7 @@ class Attempt:
             reason = f"No connection to {self._peer} was made ({text})."
             refused = any(isinstance(link, ssl.SSLCertVerificationError) for link in chain)
             # A proxy whose own way is broken (5xx) may have a better one in a moment, as a refused connection.
-            status = self.tunnel_response[9:12]
+            status = self.tunnel_response[9:]
             refused |= status[:1] in (b"3", b"4") and status not in (b"408", b"429")
             if not refused:
                 return Failure(ConnectionFailedError._because(reason))
@@ -205,7 +205,7 @@ class Attempt:
             reason = f"No complete response came within {bound} ({text})."
             lost: DeliveryUnknownError = ResponseTimeoutError._because(reason)
         else:
-            if "certificate required" in said.lower().replace("_", " "):
+            if "certificate required" in said:
                 text += "; the server asks for a client certificate"
             lost = ConnectionLostError._because(f"The connection broke after the request had started ({text}).")
         # Without a record of ours nobody knows what a repeat would do, not even by choice.

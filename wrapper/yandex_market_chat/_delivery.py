@@ -111,7 +111,7 @@ def _settle(send: Send, unknown: errors.DeliveryUnknownError, rules: Rules, dead
     for look in LOOKS:
         now, due = rules.clock(), failed + look
         if send.unreadable or now >= until or (looked and due >= until):
-            break
+            return None
         if due < now:
             continue
         if due >= until:

@@ -9,6 +9,8 @@ import zipfile
 
 import pytest
 
+from yandex_market_chat.batch._cell import plain
+
 from .conftest import Mailing
 
 PLAIN = "business_id;chat_id;file\r\n1;2;a.pdf\r\n1;3;b.pdf\r\n"
@@ -63,12 +65,28 @@ def test_numbers_of_lines_behind_what_is_skipped(mailing: Mailing) -> None:
     assert [line for line, _ in mailing.faults()] == [5]
 
 
-def test_cells_with_line_breaks(mailing: Mailing) -> None:
-    mailing.manifest.write_text('business_id;chat_id;file;key\n1;2;a.pdf;"x\ny"\n1;3;"a\n.pdf";z\n')
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_cells_with_line_breaks(mailing: Mailing, end: str) -> None:
+    rows = ("business_id;chat_id;file;key", '1;2;a.pdf;"x', 'y"', '1;3;"a', '.pdf";z', "")
+    mailing.manifest.write_bytes(end.join(rows).encode())
     assert mailing.faults() == [
-        (2, "key holds a control character or line break: 'x\\ny'"),
-        (4, "file holds a control character or line break: 'a\\n.pdf'"),
+        (2, f"key holds a control character or line break: {f'x{end}y'!r}"),
+        (4, f"file holds a control character or line break: {f'a{end}.pdf'!r}"),
     ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_objects_on_lines(mailing: Mailing, end: str) -> None:
+    rows = (json.dumps({"business_id": 1, "chat_id": chat, "file": "a.pdf"}) for chat in (2, 3))
+    mailing.manifest.write_bytes(end.join(rows).encode())
+    assert mailing.run().sent == 2
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"), [('="a""b"', 'a"b'), ("'=1+1", "=1+1"), ("=1+1", "=1+1"), ("'t Hof", "'t Hof")]
+)
+def test_what_is_plain_in_a_cell(cell: str, text: str) -> None:
+    assert plain(cell) == text
 
 
 def archive(*names: str) -> bytes:
@@ -101,6 +119,7 @@ OBJECTS = [{"business_id": 1, "chat_id": chat, "file": "a.pdf"} for chat in (2, 
         (CP1251.encode() + b"1;3;\xff.pdf\r\n", 3, ["not UTF-8 in this line"]),
         (PLAIN.encode() + "счёт".encode() + "счёт".encode("cp1251"), 4, ["it seems, Windows-1251"]),
         (PLAIN.encode() + b"1;3;\xb7.pdf\r\n", 4, ["it is not UTF-8; save it"]),
+        (b"\n" + PLAIN.encode() + b"1;3;\xb7.pdf\r\n", 5, ["it is not UTF-8; save it"]),
         (archive("xl/workbook.xml"), 1, ["workbook (.xlsx)", "CSV UTF-8"]),
         (archive("mimetype"), 1, ["workbook (.ods)", "CSV UTF-8"]),
         (archive("Index/Document.iwa"), 1, [".numbers"]),
@@ -116,7 +135,6 @@ OBJECTS = [{"business_id": 1, "chat_id": chat, "file": "a.pdf"} for chat in (2, 
         (PLAIN.replace(";", "|").encode(), 1, ["separated by vertical bars"]),
         (b"\n" + PLAIN.replace(";", ":").encode(), 2, ["separated by colons"]),
         (PLAIN.replace(";", " ").encode(), 1, ["separated by blanks"]),
-        (json.dumps(OBJECTS).encode(), 1, ["JSON array", "jq -c '.[]'"]),
         (json.dumps(OBJECTS, indent=2).encode(), 1, ["JSON array"]),
         (json.dumps(OBJECTS[0], indent=2).encode(), 1, ["several lines", "jq -c ."]),
         (json.dumps(OBJECTS[0] | ALL_ELSE).encode(), 1, ["both"]),
@@ -144,10 +162,24 @@ def test_what_is_named(mailing: Mailing, content: bytes, line: int, said: list[s
 
 
 @pytest.mark.parametrize(
+    ("lines", "faulty"),
+    [
+        (["business_id;chat_id;file", '1;"2"x;a.pdf', "1;3;b.pdf", "0;4;a.pdf"], [2, 4]),
+        (['business_id;"chat_id"x;file', "1;2;a.pdf", "1;3;b.pdf"], [1]),
+    ],
+    ids=["row", "header"],
+)
+def test_after_a_broken_row_the_next_is_read(mailing: Mailing, lines: list[str], faulty: list[int]) -> None:
+    mailing.write(*lines, header=None)
+    assert [line for line, _ in mailing.faults()] == faulty
+
+
+@pytest.mark.parametrize(
     ("header", "unknown"),
     [
         ("the first of my columns;chat", ["the_first_of_my_columns", "chat"]),  # more blanks than semicolons
         ("my,columns;others", ["my", "columns;others"]),  # as many of the one as of the other
+        ("X", ["x"]),
     ],
 )
 def test_a_header_of_which_no_name_is_known(mailing: Mailing, header: str, unknown: list[str]) -> None:

@@ -38,6 +38,14 @@ def test_a_response_ends_the_pause(now: float) -> None:
     assert reach.wait(now) == 0.0
 
 
+@pytest.mark.parametrize("due", [0, 1])
+def test_one_item_has_one_try(due: int) -> None:
+    reach = Reach(due)
+    assert reach.trouble is None
+    reach.ended(reach.started(), LOST, BEGIN)
+    assert reach.over == str(LOST)
+
+
 def test_those_in_flight_together_count_once() -> None:
     reach = Reach(due=100)
     reach.ended(reach.started(), Opened(1), BEGIN)

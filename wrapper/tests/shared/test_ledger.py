@@ -206,10 +206,11 @@ def test_what_was_not_sent_is_tried_again(
     sender: Connect, server: MockServer, database: Database, status: int, error: type[NotSentError]
 ) -> None:
     server.script(Answer(status))
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         sender().send(b"abc", **KEY)
-    assert row(database)["state"] == "not sent"
-    assert (row(database)["error"], row(database)["status_code"]) == (error.__name__, status)
+    known = row(database)
+    assert (known["state"], known["error"], known["status_code"]) == ("not sent", error.__name__, status)
+    assert known["trace_id"] == caught.value.trace_id is not None
     assert not sender().send(b"abc", **KEY).from_ledger
     assert (row(database)["state"], row(database)["attempts"]) == ("sent", 2)
     assert row(database)["error"] is None
@@ -234,11 +235,12 @@ def test_what_is_unknown_is_looked_for_and_not_sent(
         (message,) = server.chats.messages(1, 2)
         assert (found.confirmed_by, found.message_id, found.from_ledger) == ("history", message.message_id, False)
         assert (found.content_type, found.attempts, found.unknown_attempts) == ("application/pdf", 1, 0)
-        assert chat.send(b"abc", name="a.pdf", **KEY).message_id == message.message_id
+        again = chat.send(b"abc", name="a.pdf", **KEY)
+        assert (again.confirmed_by, again.message_id, again.from_ledger) == ("history", message.message_id, True)
     else:
-        with pytest.raises(DeliveryUnknownError) as again:
+        with pytest.raises(DeliveryUnknownError) as caught:
             chat.send(b"abc", name="a.pdf", **KEY)
-        error = again.value
+        error = caught.value
         assert str(error) == (
             "An earlier call with this idempotency key ended unknown (ServerError, status 500). Nobody can know whether"
             " the buyer received the file. This call sent nothing, and calling again with the key sends nothing either."
@@ -250,6 +252,27 @@ def test_what_is_unknown_is_looked_for_and_not_sent(
         assert error.history_read_at is not None
     assert requests(server) == ["sendFileToChat", "getChatHistory"]
     assert states(database) == {"k": "sent" if seen else "unknown"}
+
+
+@pytest.mark.parametrize("state", ["sent", "unknown"])
+def test_what_is_known_is_told_without_a_pause(sender: Connect, server: MockServer, state: str) -> None:
+    server.script(Answer(200 if state == "sent" else 500))
+    took = []
+    for _ in range(6):  # a busy machine may make a pause of any of them, of all not
+        try:
+            took.append(sender(confirm_unknown=5.0).send(b"abc", name="a.pdf", order_id=77, **KEY).elapsed)
+        except DeliveryUnknownError as error:
+            took.append(error.elapsed)
+    assert min(took[1:]) < 0.9
+
+
+def test_the_history_is_read_once_for_an_order(sender: Connect, server: MockServer) -> None:
+    server.script(Answer(500))
+    with pytest.raises(ServerError):
+        sender().send(b"abc", name="a.pdf", order_id=77, **KEY)
+    with pytest.raises(DeliveryUnknownError):
+        sender(confirm_unknown=5.0).send(b"abc", name="a.pdf", order_id=77, **KEY)
+    assert requests(server) == ["createChat", "sendFileToChat", "getChatHistory"]
 
 
 def test_what_is_told_of_a_lost_connection(sender: Connect, server: MockServer) -> None:
@@ -296,10 +319,12 @@ def test_who_resends_is_not_told_that_it_is_harmless(sender: Connect, server: Mo
 def test_what_is_unknown_is_written_before_it_is_tried_again(
     sender: Connect, server: MockServer, database: Database
 ) -> None:
-    server.script(Answer(500), Answer(500), SLOW)
+    server.script(Answer(500, fault=Fault(delay=1.0)), Answer(500), SLOW)
     thread, ended = in_thread(lambda: sender(retry=RetryPolicy(resend_unknown=True)).send(b"abc", **KEY))
     wait_for(lambda: len(server.requests) == 3 and server.in_flight)
     assert (row(database)["state"], row(database)["unknown_attempts"]) == ("sending", 2)
+    ((age,),) = (each.values() for each in database.execute("SELECT {now} - since AS age FROM {table}"))
+    assert 1 <= age < 1 + SOON
     thread.join()
     assert ended[0].unknown_attempts == 2
     assert (row(database)["state"], row(database)["unknown_attempts"]) == ("sent", 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -16,7 +17,7 @@ from yandex_market_chat import (
     _delivery,
 )
 from yandex_market_chat.shared._row import RowError, Rows
-from yandex_market_chat.testing import Answer, MockServer
+from yandex_market_chat.testing import Answer, Fault, MockServer
 
 from ..conftest import Chat
 from .ledgers import KEY, Database, in_thread, requests, row, states
@@ -31,11 +32,16 @@ def test_a_message_that_confirms_another_key_leaves_it_unknown(
 ) -> None:
     """Two processes see the same message at the same moment: who writes it down second has none."""
     monkeypatch.setattr(Rows, "others", lambda *_: [])  # as both have been told before
-    server.script(Answer(500, taken=True), Answer(500))
+    server.script(Answer(500, taken=True), Answer(500, fault=Fault(delay=1.0)))
     assert sender(confirm_unknown=8.0).send(b"abc", name="a.pdf", idempotency_key="first").confirmed_by == "history"
-    with pytest.raises(DeliveryUnknownError, match="confirms another idempotency key") as caught:
+    began = datetime.now(UTC)
+    with pytest.raises(
+        DeliveryUnknownError, match=r"^The message in the chat confirms another idempotency key\."
+    ) as caught:
         sender(confirm_unknown=8.0).send(b"abc", name="a.pdf", idempotency_key="second")
     assert caught.value.retryable
+    assert caught.value.since is not None
+    assert began <= caught.value.since <= datetime.now(UTC) - timedelta(seconds=1)
     assert (row(database, "second")["state"], row(database, "second")["unknown_attempts"]) == ("unknown", 1)
     # And that stays so, whatever comes.
     server.script(Answer(401))

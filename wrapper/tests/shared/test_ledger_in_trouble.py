@@ -79,6 +79,23 @@ def test_a_claim_is_renewed_while_its_send_runs(sender: Connect, server: MockSer
     assert isinstance(ended[0], SentFile)
 
 
+def test_a_claim_is_renewed_when_a_third_of_its_lease_has_passed(
+    sender: Connect, server: MockServer, database: Database
+) -> None:
+    server.script(SLOW)
+    chat = sender()
+    thread, ended = in_thread(lambda: chat.send(b"abc", **KEY))
+    wait_for(lambda: server.in_flight == 1)
+    (entry,) = chat.client._ledger._renewals._entries
+    claimed = row(database)["expires"]
+    for ago, renewed in ((17, False), (21, True)):
+        entry._renewed = time.monotonic() - ago
+        entry.renew()
+        assert (row(database)["expires"] > claimed) is renewed
+    thread.join()
+    assert isinstance(ended[0], SentFile)
+
+
 def test_the_claim_of_the_dead_is_unknown_after_its_lease(
     sender: Connect, server: MockServer, database: Database
 ) -> None:
@@ -149,7 +166,7 @@ def test_who_could_not_renew_makes_no_further_attempt(sender: Connect, server: M
 
 def test_a_renewal_that_failed_counts_for_nothing(sender: Connect, server: MockServer, database: Database) -> None:
     server.script(Answer(420, example="parallel", fault=SLOW))
-    thread, ended = in_thread(lambda: sender(lease=1.0).send(b"abc", **KEY))
+    thread, ended = in_thread(lambda: sender(lease=2.0).send(b"abc", **KEY))
     wait_for(lambda: server.in_flight == 1)
     database.execute(f"ALTER TABLE {{table}} RENAME TO gone_{time.time_ns()}")
     thread.join()
@@ -224,11 +241,53 @@ def test_an_outcome_that_cannot_be_written_is_told(
             thread.join()
             wait_for(lambda: not _background._pending)
     assert isinstance(ended[0], {200: SentFile, 400: BadRequestError, 500: ServerError}[answer.status])
-    assert "the outcome" in caplog.text
+    (told,) = [record for record in caplog.records if "the outcome" in record.getMessage()]
+    state = {200: "sent", 400: "not sent", 500: "unknown"}[answer.status]
+    assert re.fullmatch(
+        rf"the outcome \({state}\) of the idempotency key 'k' could not be written to the ledger,"
+        r" where it is in progress for 1 s more and then unknown: The ledger .+",
+        told.getMessage(),
+    )
+    assert vars(told)["business_id"] == 1
     wait_for(lambda: database.execute("SELECT 1 AS over FROM {table} WHERE expires < {now}"))
     with pytest.raises(DeliveryUnknownError):
         sender().send(b"abc", **KEY)
     assert requests(server).count("sendFileToChat") == 1
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_who_lost_the_claim_says_sent_and_does_not_say_not_sent(
+    sender: Connect, server: MockServer, database: Database, status: int
+) -> None:
+    server.script(Answer(status, fault=SLOW))
+    thread, ended = in_thread(lambda: sender().send(b"abc", **KEY))
+    wait_for(lambda: server.in_flight == 1)
+    database.execute("DELETE FROM {table}" if status == 200 else "UPDATE {table} SET owner = 'other'")
+    thread.join()
+    if status == 200:
+        assert isinstance(ended[0], SentFile)
+    else:
+        assert isinstance(ended[0], LedgerError)
+        assert str(ended[0]).startswith(
+            "The claim of this idempotency key was lost to another call, which may have sent it. "
+        )
+        assert states(database) == {"k": "sending"}
+
+
+def test_an_outcome_is_written_when_the_ledger_is_back(
+    sender: Connect, server: MockServer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_once, "WRITE", 60.0)
+    monkeypatch.setattr(SqliteRows, "PATIENCE", 0.1)
+    server.script(Answer(200, fault=SLOW))
+    thread, ended = in_thread(lambda: sender(timeout=60.0).send(b"abc", **KEY))
+    wait_for(lambda: server.in_flight == 1)
+    with database.away():
+        wait_for(lambda: server.received)
+        time.sleep(1.0)
+    thread.join()
+    assert isinstance(ended[0], SentFile)
+    assert states(database) == {"k": "sent"}
 
 
 def test_a_row_of_another_version(sender: Connect, server: MockServer, database: Database) -> None:

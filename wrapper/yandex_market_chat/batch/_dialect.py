@@ -67,8 +67,6 @@ def read_rows(content: bytes, columns: Columns, report: Report) -> Rows:
         report(content.count(b"\n", 0, error.start) + 1, f"it is not UTF-8{_guess(content)}; {_AS_UTF8}")
         return
     match text.lstrip()[:1]:
-        case "":
-            report(1, _EMPTY)
         case "[":
             report(1, "it is a JSON array; write one object on each line (jq -c '.[]' does it)")
         case "{":
@@ -115,11 +113,13 @@ def _guess(content: bytes) -> str:
 
 
 class _Lines:
-    """The lines of a text; knows whether the last one has no end."""
+    """The lines of a text."""
+
+    cut: bool
+    """Whether the last one has no end."""
 
     def __init__(self, text: io.StringIO) -> None:
         self._text = text
-        self.cut = False
 
     def __iter__(self) -> Iterator[str]:
         for line in self._text:
@@ -128,7 +128,7 @@ class _Lines:
 
 
 def _read_csv(text: io.StringIO, columns: Columns, report: Report) -> Rows:
-    delimiter, before, first = "", 0, ""
+    delimiter, before = "", 0
     for first in text:
         if found := _SEP.fullmatch(first):  # Excel's way to say it
             delimiter = found[1].replace("\\t", "\t")
@@ -145,7 +145,6 @@ def _read_csv(text: io.StringIO, columns: Columns, report: Report) -> Rows:
             report(before + 1, said)
             return
     lines = _Lines(text)
-    lines.cut = not first.endswith(("\n", "\r"))
     rows = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=True)
     header: list[str] = []
     while True:

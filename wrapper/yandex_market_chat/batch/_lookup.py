@@ -16,12 +16,12 @@ def find(folder: Path, file: str) -> Path:
     Keyboards write й as one character (NFC), Macs have named files with two (NFD), and sheets add blanks.
     """
     path = folder / file
-    if path.exists() or (file.isascii() and file == stripped(file)):
+    if path.exists():
         return path
     found = folder
     for part in Path(file).parts:
         found = next((each for name in _spellings(part) if os.path.lexists(each := found / name)), found / part)
-    return found if found.exists() else path
+    return found
 
 
 def _spellings(part: str) -> Iterator[str]:

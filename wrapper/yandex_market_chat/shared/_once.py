@@ -268,7 +268,6 @@ class Entry:
             unknown = errors.DeliveryUnknownError._because("The message in the chat confirms another idempotency key.")
             unknown.since = rules.utcnow() - timedelta(seconds=end.age or 0.0)
             unknown.content_type, unknown._owner = send.content_type, send.owner
-            self._may_retry(unknown)
             raise unknown
         if not written and end.state == NOT_SENT:
             raise _ledger_error("The claim of this idempotency key was lost to another call, which may have sent it.")
