@@ -23,6 +23,7 @@ from typing import Any
 from yandex_market_chat import __contract_version__
 
 from ._defects import TOP, catalogue
+from .mutation import score
 
 FIGURES = Path(__file__).with_name("score.json")
 PAGE = TOP / "docs" / "quality.md"
@@ -137,7 +138,6 @@ def table(figures: Figures) -> list[str]:
     """Return the lines of the table."""
     planted, mutation = figures["defects"], figures["mutation"]
     blind = planted["blind"]
-    score = (mutation["killed"] + mutation["equivalent"]) / mutation["mutants"]
     covered = figures["coverage"]
     rows = [
         ("what is planted", "how many", "killed", "by"),
@@ -148,11 +148,14 @@ def table(figures: Figures) -> list[str]:
             if place != "blind" and place in planted  # figures may be older than a place
         ),
         (f"a defect {PLACES['blind']}", blind["planted"], f"{blind['before']}, now {blind['killed']}", "any test"),
-        (
-            "a mechanical mutant of the decision core and the file's preparation",
-            mutation["mutants"],
-            f"{mutation['killed']}, and {mutation['equivalent']} that no test can notice: {score:.1%}",
-            "any test",
+        *(
+            (
+                f"a mechanical mutant of {part}",
+                each["mutants"],
+                f"{each['killed']}, and {each['equivalent']} that no test can notice: {score(each):.1%}",
+                "any test",
+            )
+            for part, each in mutation.items()
         ),
     ]
     return [

@@ -337,6 +337,10 @@ def test_a_refusal_does_not_undo_what_was_unknown(sender: Connect, server: MockS
     with pytest.raises(DeliveryUnknownError) as caught:
         sender(retry=RetryPolicy(resend_unknown=True)).send(b"abc", **KEY)
     assert isinstance(caught.value.later, BadRequestError)
+    assert str(caught.value) == (
+        "An earlier call with this idempotency key ended unknown (ServerError, status 500). Nobody can know whether the"
+        " buyer received the file. Check the chat before resending."
+    )
     assert (row(database)["state"], row(database)["unknown_attempts"]) == ("unknown", 1)
 
 

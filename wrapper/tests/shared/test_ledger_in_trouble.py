@@ -255,6 +255,18 @@ def test_an_outcome_that_cannot_be_written_is_told(
     assert requests(server).count("sendFileToChat") == 1
 
 
+def test_who_lost_the_claim_does_not_send_again(sender: Connect, server: MockServer, database: Database) -> None:
+    server.script(Answer(500, fault=SLOW))
+    chat = sender(retry=RetryPolicy(resend_unknown=True), confirm_unknown=0.0)
+    thread, ended = in_thread(lambda: chat.send(b"abc", **KEY))
+    wait_for(lambda: server.in_flight == 1)
+    database.execute("UPDATE {table} SET owner = 'other'")
+    thread.join()
+    assert isinstance(ended[0], ServerError)
+    assert str(ended[0].later).startswith("The claim of this idempotency key could not be renewed, so ")
+    assert requests(server).count("sendFileToChat") == 1
+
+
 @pytest.mark.parametrize("status", [200, 400])
 def test_who_lost_the_claim_says_sent_and_does_not_say_not_sent(
     sender: Connect, server: MockServer, database: Database, status: int
