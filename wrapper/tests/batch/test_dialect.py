@@ -82,6 +82,11 @@ def test_objects_on_lines(mailing: Mailing, end: str) -> None:
     assert mailing.run().sent == 2
 
 
+def test_a_json_array_is_told_how_to_become_lines(mailing: Mailing) -> None:
+    mailing.manifest.write_text(json.dumps(OBJECTS))
+    assert mailing.faults() == [(1, "it is a JSON array; write one object on each line (jq -c '.[]' does it)")]
+
+
 @pytest.mark.parametrize(
     ("cell", "text"), [('="a""b"', 'a"b'), ("'=1+1", "=1+1"), ("=1+1", "=1+1"), ("'t Hof", "'t Hof")]
 )
