@@ -4,7 +4,8 @@
 
 Nobody chose them, and nobody wrote a test for one of them before it was found alive. Those that no test can notice are
 listed in defects/equivalent.toml, each with the reason. The status is 1 if of a part fewer than 95 % are killed or
-listed, or if one is listed that is not alive. Those that are alive and not listed are printed.
+listed. Those that are alive and not listed are printed, and those that are listed and not alive: on a busy machine a
+test can fail that had noticed nothing.
 
 A run that was stopped goes on where it was: what became of each mutant is kept in build/mutation, in a folder for the
 modules and tests as they are.
@@ -179,7 +180,7 @@ def alive(folder: Path, name: str) -> Mutant:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return 0 if enough are killed, and what is listed is alive."""
+    """Return 0 if of each part enough are killed."""
     parser = argparse.ArgumentParser(prog="contract_tests.measure.mutation", description="Mechanical mutants.")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args(arguments)
@@ -207,13 +208,12 @@ def main(arguments: list[str] | None = None) -> int:
             f" notice, {len(unlisted)} alive: {score(figures[part.name]):.1%}",
             flush=True,
         )
-    stale = [entry for entry in listed if entry not in found]
-    for entry in stale:
+    for entry in (each for each in listed if each not in found):
         print(f"LISTED, NOT ALIVE {entry.file}\n- {entry.find}\n+ {entry.replace}")
     print(f"{round(time.monotonic() - begin)} s")
     if options.json:
         options.json.write_text(json.dumps(figures))
-    return 1 if stale or any(score(each) < LEAST_SCORE for each in figures.values()) else 0
+    return 1 if any(score(each) < LEAST_SCORE for each in figures.values()) else 0
 
 
 def score(figures: dict[str, int]) -> float:
