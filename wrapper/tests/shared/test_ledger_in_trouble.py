@@ -181,12 +181,11 @@ def test_a_claim_that_cannot_be_taken_back_is_taken_back_later(
     server.script(Answer(420, example="parallel", fault=SLOWER))
     thread, ended = in_thread(lambda: sender(lease=LEASE).send(b"abc", **KEY))
     wait_for(lambda: server.in_flight == 1)
-    gone = f"gone_{time.time_ns()}"
-    database.execute(f"ALTER TABLE {{table}} RENAME TO {gone}")
+    database.execute("ALTER TABLE {table} RENAME COLUMN owner TO gone")
     thread.join()
     assert isinstance(ended[0], LedgerError)
     wait_for(lambda: not _background._pending)
-    database.execute(f"ALTER TABLE {gone} RENAME TO {database.table}")
+    database.execute("ALTER TABLE {table} RENAME COLUMN gone TO owner")
     wait_for(lambda: states(database) == {"k": "not sent"})
 
 
