@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -171,6 +172,36 @@ def mutmut(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+# mutmut runs pytest several times in one process, and each time names the tests as it found them the first time.
+COLLECTS_TWICE = """
+import contextlib, io, json, sys, pytest
+
+class Collected:
+    def pytest_collection_modifyitems(self, items):
+        self.names = {item.nodeid for item in items}
+
+first, second = Collected(), Collected()
+with contextlib.redirect_stdout(io.StringIO()):
+    for collected in (first, second):
+        pytest.main(["--rootdir=.", "--collect-only", *sys.argv[1:]], plugins=[collected])
+print(json.dumps(sorted(first.names - second.names)))
+"""
+
+
+def check_names(folder: Path) -> None:
+    """Exit if mutmut could not name a test that meets mutants: each of these counted as killed."""
+    settings = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutmut"]
+    chosen = settings["pytest_add_cli_args_test_selection"] + settings["pytest_add_cli_args"]
+    command = [sys.executable, "-c", COLLECTS_TWICE, *chosen]
+    paths = {"PYTHONPATH": str(folder / "src")}
+    done = subprocess.run(command, cwd=folder, env=os.environ | paths, capture_output=True, text=True, check=True)
+    stats = json.loads((folder / "mutants" / "mutmut-stats.json").read_text(encoding="utf-8"))
+    meet = {name for names in stats["tests_by_mangled_function_name"].values() for name in names}
+    if renamed := meet & set(json.loads(done.stdout)):
+        names = "\n".join(map(ascii, sorted(renamed)))
+        sys.exit(f"pytest names these tests otherwise when it collects them again in one process:\n{names}")
+
+
 def alive(folder: Path, name: str) -> Mutant:
     """Return what the mutant of that name changes."""
     module = "/".join(name.split(".")[1:-1])
@@ -192,6 +223,7 @@ def main(arguments: list[str] | None = None) -> int:
     for part in PARTS:
         folder = kept(part)
         mutmut(folder, "run", "--max-children", "4")  # most of the time they wait
+        check_names(folder)
         results = dict(line.strip().split(": ") for line in mutmut(folder, "results", "--all", "true").splitlines())
         survivors = [alive(folder, name) for name, status in results.items() if status not in NOTICED]
         unlisted = []
