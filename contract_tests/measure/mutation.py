@@ -60,7 +60,7 @@ PARTS = (
                 "test_secrets_in_defects",
             ),
             *("test_sentences", "test_confirming", "test_confirming_later", "test_equal_files"),
-            *("test_fail_closed", "test_history", "test_open_chat", "test_check_file"),
+            *("test_fail_closed", "test_history", "test_open_chat", "test_check_file", "test_send"),
             *("test_tls", "test_proxies", "shared/test_shared_limits"),
             *("shared/test_ledger", "shared/test_ledger_confirming", "shared/test_ledger_equal_files"),
         ),

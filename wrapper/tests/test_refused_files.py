@@ -213,6 +213,7 @@ def test_what_is_no_open_binary_file_is_refused(what: str, chat: Chat, server: M
         file = make(path, stack)
         with refused(server, InvalidFileError, words) as caught:
             chat.send(file)
+    assert str(caught.value).startswith(("The file ", "The memoryview ", "file "))
     assert (caught.value.business_id, caught.value.chat_id) == (1, 2)
     assert path.exists()
 
