@@ -12,6 +12,7 @@ import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import trustme
@@ -252,6 +253,22 @@ def test_a_server_that_repeats_the_secret_is_not_repeated(
     assert error.trace_id == "[removed]"
     assert error.body == body.replace(secret, "[removed]").encode()
     assert "[removed] is invalid" in str(error)
+    forget_what_httpcore_was_told(caplog)
+
+
+def test_a_secret_repeated_otherwise_spelled_is_not_repeated(
+    connect: Callable[..., Chat], server: MockServer, credential: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a URL has it, and as a header whose name ends at the colon of a key."""
+    secret = KEY if credential == "key" else TOKEN
+    headers = {"X-Echo": f"?key={quote(secret, safe='')}"}
+    if credential == "key":
+        headers |= dict([secret.split(":", 1)])
+    server.script(Answer(400, f"no {quote(secret, safe='')}", headers, off_contract=True))
+    error = failure(connect(**credentials_of(credential), retry=ONCE))
+    assert_error_is_clean(error)
+    assert error.headers["x-echo"] == "?key=[removed]"
+    assert error.body == b"no [removed]"
     forget_what_httpcore_was_told(caplog)
 
 

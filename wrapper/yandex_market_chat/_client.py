@@ -92,8 +92,7 @@ class ChatClient(BaseClient):
             except Exception as error:  # the file may be gone, and be known as sent: the ledger is asked first
                 if send.entry is None:
                     raise
-                known = self._run(send, send.entry.known(send, self._rules, send.deadline, error))
-                if known is None:
+                if (known := self._run(send, send.entry.known(send, self._rules, send.deadline, error))) is None:
                     raise
                 return known
 

@@ -4,7 +4,7 @@ import base64
 import os
 from collections.abc import Mapping
 from typing import AnyStr, NoReturn
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
@@ -49,7 +49,8 @@ class Credentials:
             secrets += [password, via.password, base64.b64encode(f"{user}:{password}".encode()).decode()]
         elif via.username:  # a token in the place of the user
             secrets += [unquote(via.username), via.username]
-        secrets += [secret.replace("/", "\\/") for secret in secrets]  # as some write it in JSON
+        # As some write it in JSON or in a URL, and what follows the colon if it is echoed as a header of its own.
+        secrets += [s for each in secrets for s in (each.replace("/", "\\/"), quote(each, ""), each.partition(":")[2])]
         self._secrets = tuple(secret.encode() for secret in secrets if len(secret) >= SHORTEST_SECRET)
 
     def redact(self, text: AnyStr) -> AnyStr:

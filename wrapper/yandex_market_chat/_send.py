@@ -116,8 +116,11 @@ class Send:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         delivery, requested = self.delivery, self.attempt is not None
-        if isinstance(error, DeliveryUnknownError | LedgerError):
-            delivery = "unknown"  # of an earlier call with the key, too
+        interrupted = error is not None and not isinstance(error, ChatError)  # or a defect
+        # Of an earlier call with the key, too; without an entry and a name it is not known yet whether there is a key.
+        in_doubt = self.entry.in_doubt if self.entry is not None else not self.name and self.subject == "file"
+        if isinstance(error, DeliveryUnknownError | LedgerError) or (interrupted and in_doubt and delivery != "sent"):
+            delivery = "unknown"
         self.end_turn(may_count=requested)
         self.attempt = None  # what it received is in it, and an error may keep the send
         if isinstance(error, ChatError):
@@ -133,9 +136,9 @@ class Send:
         if error is None:
             before = " before, as the ledger says:" if self.subject == "known" else ""
             log_safely(logging.INFO, f"{done}{before} %s", what, extra=extra)
-        elif isinstance(error, ChatError) or delivery == "not sent":
+        elif not interrupted or delivery == "not sent":
             fate = "delivery unknown" if delivery == "unknown" else f"not {done}"
-            said = error if isinstance(error, ChatError) else type(error).__name__
+            said = type(error).__name__ if interrupted else error
             log_safely(logging.INFO, "%s: %s [%s]", fate, said, what, extra=extra)
         else:
             text = "sent, then interrupted by %s [%s]"

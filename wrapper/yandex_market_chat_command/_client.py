@@ -56,8 +56,9 @@ def _read_key(file: str) -> str:
         with Path(file).open("rb") as opened:
             content = opened.read(LARGEST_KEY_FILE)
     except (OSError, ValueError) as error:
+        # Nor the argument: it may be the key itself.
         reason = getattr(error, "strerror", None) or "that is no path"
-        raise InvalidRequestError(f"--api-key-file {file!r} cannot be read: {reason}. Nothing was sent.") from None
+        raise InvalidRequestError(f"The file of --api-key-file cannot be read: {reason}. Nothing was sent.") from None
     # Editors begin it with a mark, and leave blanks and line breaks at its end.
     key = content.decode(errors="replace").strip("\ufeff\u200b\xa0 \t\r\n")
     what = ""

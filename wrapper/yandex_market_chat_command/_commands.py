@@ -207,10 +207,10 @@ end the history is read for unknown items: those it shows were sent (--no-confir
 until the mailing is done: without it everything is sent again.
 
 A business whose hourly quota is spent pauses until the quota is renewed; others go on. After 5 refusals in a row for
-the key (401, 403) a business is skipped for the rest of the run. What would stop every other item too ends the run and
-leaves the items pending: no connection, a refused certificate, a proxy that says no, a response that is not Market's,
-10 unknown outcomes in a row. On SIGINT, SIGTERM or SIGHUP, requests in flight finish and the rest waits for the next
-start; a second SIGINT or SIGTERM ends at once.
+the key (401, 403), or 3 hours of nothing but 420, a business is skipped for the rest of the run. What would stop every
+other item too ends the run and leaves the items pending: no connection, a refused certificate, a proxy that says no, a
+response that is not Market's, 10 unknown outcomes in a row. On SIGINT, SIGTERM or SIGHUP, requests in flight finish
+and the rest waits for the next start; a second SIGINT or SIGTERM ends at once.
 
 {_KEY}
 

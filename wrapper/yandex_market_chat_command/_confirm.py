@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -12,7 +11,7 @@ from yandex_market_chat import ChatClient, ChatError, DeliveryUnknownError
 
 from ._client import client_arguments, error_facts, show_log
 from ._output import Status, finish, say, tell
-from ._signals import ending_signals, ignore_signals
+from ._signals import ignore_signals, interrupt_once
 
 _NEEDED = ("business_id", "chat_id", "name", "size", "since")
 
@@ -42,8 +41,7 @@ def confirm_one(
     """Read the chat's history; return the exit status."""
     if verbose:
         show_log()
-    for number in ending_signals():
-        signal.signal(number, signal.default_int_handler)
+    interrupt_once()
     name = os.fsencode(name).decode("utf-8", "replace")
     facts: dict[str, object] = {"business_id": business_id, "chat_id": chat_id, "name": name, "size": size}
     facts |= {"since": since.isoformat(), "confirmed_by": None, "message_id": None, "history_read_at": None}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from yandex_market_chat import (
 from ._client import client_arguments, error_facts, quota_facts, server_address, show_log
 from ._confirm import how_to_confirm
 from ._output import Status, finish, say, tell
-from ._signals import ending_signals, ignore_signals
+from ._signals import ignore_signals, interrupt_once
 
 Progress = Callable[[int, int], object]
 
@@ -53,52 +52,53 @@ def send_one(
     if verbose:
         show_log()
     # A service manager's wish to end, or a terminal that is gone, is the same as somebody at the keyboard.
-    for number in ending_signals():
-        signal.signal(number, signal.default_int_handler)
+    interrupt_once()
     target = {"business_id": business_id, "chat_id": chat_id, "order_id": order_id}
     later = {"api_key_file": api_key_file, "base_url": base_url}
     # Whatever the locale takes the arguments for: names are UTF-8 on the wire.
     name = os.fsencode(name or os.path.basename(file)).decode("utf-8", "replace")
     try:
-        content = sys.stdin.buffer if file == "-" else _find(file)
-        arguments = client_arguments(api_key_file, base_url, timeout, confirm=not no_confirm, ledger=ledger)
-        with ChatClient(**arguments) as chat:
-            if dry_run:
-                from yandex_market_chat._async_client import AsyncChatClient, BatchDoor
+        try:
+            content = sys.stdin.buffer if file == "-" else _find(file)
+            arguments = client_arguments(api_key_file, base_url, timeout, confirm=not no_confirm, ledger=ledger)
+            with ChatClient(**arguments) as chat:
+                if dry_run:
+                    from yandex_market_chat._async_client import AsyncChatClient, BatchDoor
 
-                arguments["ledger"] = ""  # a batch has none
-                BatchDoor(AsyncChatClient(**arguments)).load_certificates()  # a send would need them
-                checked = chat.check_file(content, name=name, content_type=content_type)
-                return _would_send({**target, **checked._asdict(), "base_url": server_address(base_url)}, as_json)
-            with _bar(shown=sys.stderr.isatty() and not verbose) as progress:
-                witness.since = datetime.now(UTC)
-                sent = chat.send_file(
-                    content,
-                    business_id=business_id,
-                    chat_id=chat_id,
-                    order_id=order_id,
-                    idempotency_key=idempotency_key,
-                    name=name,
-                    content_type=content_type,
-                    on_progress=progress,
-                )
-                ignore_signals()  # its outcome is known: nothing may tell another
-    except ChatError as error:
-        ignore_signals()
-        status = Status.NOT_SENT if error.retryable else Status.NEEDS_FIX
-        if isinstance(error, DeliveryUnknownError | LedgerError):
-            status = Status.UNKNOWN
-        elif isinstance(error, InvalidRequestError):
-            status = Status.WRONG_USE
-        facts = {**target, **error_facts(error)}
-        facts |= {name: value for name, value in target.items() if value is not None}
-        sentence = " ".join(filter(None, (str(error), how_to_confirm(facts, later))))
-        say(sentence)
-        return finish(status, as_json, facts | {"message": sentence})
-    except OSError as error:  # of the file, or of standard input
-        sentence = f"{file!r} cannot be read: {error.strerror or error}. Nothing was sent."
-        say(sentence)
-        return finish(Status.WRONG_USE, as_json, {**target, "error": type(error).__name__, "message": sentence})
+                    arguments["ledger"] = ""  # a batch has none
+                    BatchDoor(AsyncChatClient(**arguments)).load_certificates()  # a send would need them
+                    checked = chat.check_file(content, name=name, content_type=content_type)
+                    return _would_send({**target, **checked._asdict(), "base_url": server_address(base_url)}, as_json)
+                with _bar(shown=sys.stderr.isatty() and not verbose) as progress:
+                    witness.since = datetime.now(UTC)
+                    sent = chat.send_file(
+                        content,
+                        business_id=business_id,
+                        chat_id=chat_id,
+                        order_id=order_id,
+                        idempotency_key=idempotency_key,
+                        name=name,
+                        content_type=content_type,
+                        on_progress=progress,
+                    )
+                    ignore_signals()  # its outcome is known: nothing may tell another
+        except ChatError as error:
+            ignore_signals()
+            status = Status.NOT_SENT if error.retryable else Status.NEEDS_FIX
+            if isinstance(error, DeliveryUnknownError | LedgerError):
+                status = Status.UNKNOWN
+            elif isinstance(error, InvalidRequestError):
+                status = Status.WRONG_USE
+            facts = {**target, **error_facts(error)}
+            facts |= {name: value for name, value in target.items() if value is not None}
+            sentence = " ".join(filter(None, (str(error), how_to_confirm(facts, later))))
+            say(sentence)
+            return finish(status, as_json, facts | {"message": sentence})
+        except OSError as error:  # of the file, or of standard input
+            sentence = f"{file!r} cannot be read: {error.strerror or error}. Nothing was sent."
+            say(sentence)
+            return finish(Status.WRONG_USE, as_json, {**target, "error": type(error).__name__, "message": sentence})
+        return _sent(sent, as_json)
     except KeyboardInterrupt:
         ignore_signals()
         status, sentence, known = witness.outcome()
@@ -106,7 +106,6 @@ def send_one(
         sentence = " ".join(filter(None, (sentence, how_to_confirm(known, later))))
         say(sentence)
         return finish(status, as_json, {**target, **known, "error": "KeyboardInterrupt", "message": sentence})
-    return _sent(sent, as_json)
 
 
 def _find(file: str) -> str:
@@ -154,6 +153,7 @@ class _Witness(logging.Handler):
         super().__init__(logging.INFO)
         self._verbose = verbose  # then the log is shown anyway
         self._delivery: object = None
+        self._attempts: object = None
         self._facts: dict[str, object] = {}
         self.since: datetime | None = None  # the send has been begun
         logger = logging.getLogger("yandex_market_chat")
@@ -167,6 +167,7 @@ class _Witness(logging.Handler):
             say(f"Warning: {record.getMessage()}.")
         if delivery is not None:
             self._delivery = delivery
+            self._attempts = getattr(record, "attempts", None)
             fields = {"chat_id": "chat_id", "name": "file_name", "size": "file_size"}
             self._facts = {fact: getattr(record, name, None) for fact, name in fields.items()}
 
@@ -176,6 +177,9 @@ class _Witness(logging.Handler):
             return Status.SENT, "Interrupted; the file had been sent.", self._facts
         if self._delivery == "not sent" or self.since is None:
             return Status.NOT_SENT, "Interrupted before anything went out. The file was not sent.", self._facts
+        if self._delivery == "unknown" and not self._attempts:  # the idempotency key is in doubt
+            sentence = "Interrupted; this call sent nothing. An earlier one with the idempotency key may have sent it:"
+            return Status.UNKNOWN, f"{sentence} call again with the key.", self._facts
         # In flight, or while it was about to say how it had ended.
         sentence = "Interrupted in flight: nobody can know whether the buyer received the file."
         facts = self._facts | {"since": self.since.isoformat()}

@@ -12,6 +12,20 @@ def ending_signals() -> list[int]:
     return [*ends, HANGUP] if HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN else [*ends]
 
 
+def interrupt_once() -> None:
+    """Let the first of them raise KeyboardInterrupt, and no other: what it leads to is not interrupted again."""
+    interrupted = False
+
+    def on_signal(number: int, frame: object) -> None:
+        nonlocal interrupted
+        if not interrupted:
+            interrupted = True
+            raise KeyboardInterrupt
+
+    for number in ending_signals():
+        signal.signal(number, on_signal)
+
+
 def ignore_signals() -> None:
     """Let nothing interrupt what is told at the end."""
     for number in ending_signals():

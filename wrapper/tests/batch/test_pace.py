@@ -219,6 +219,19 @@ def test_a_business_is_given_up_after_so_many_in_a_row(outcome: object, most: in
     assert pace.given_up.startswith(f"{most} sends in a row ")
 
 
+@pytest.mark.parametrize("spent", [False, True])
+def test_a_business_that_is_limited_for_ever_is_given_up(spent: bool) -> None:
+    """Whatever Market tells of the quota, a counter of its own that stands still is not waited for without end."""
+    limited = QuotaExceededError if spent else RateLimitError
+    pace, _ = a_pace(left=900)
+    outcome = limited._because("too many", status_code=420)
+    for now, ended in ((0.0, outcome), (9000.0, outcome), (10_000.0, DONE), (11_000.0, outcome), (21_799.0, outcome)):
+        pace.ended(pace.started(), ended, now)
+        assert not pace.given_up
+    pace.ended(pace.started(), outcome, 21_800.0)
+    assert pace.given_up.startswith("nothing but 420 for 3 hours ")
+
+
 def test_a_pause_is_no_longer_than_it_has_to_be() -> None:
     pace, _ = a_pace(left=5)
     end(pace, ParallelLimitError._because("too many", status_code=420))

@@ -129,7 +129,7 @@ def test_statuses(send: Send, server: MockServer, file: Path) -> None:
         (["file", "--content-type", "pdf"], "content type"),
         (["file", "--base-url", "ftp://x"], "base_url"),
         (["file", "--api-key", "ACMA:x"], "--api-key"),
-        (["file", "--api-key-file", "missing"], "cannot be read"),
+        (["file", "--api-key-file", "ACMA:is-this-the-key"], "The file of --api-key-file cannot be read: No such file"),
         (["file", "--api-key-file", "file"], "printable ASCII"),
         (["file", "--api-key-file", "empty"], "is empty"),
         (["file", "--api-key-file", "lines"], "more than one line"),
@@ -247,6 +247,48 @@ def test_interrupted_in_flight(cli: Cli, server: MockServer, file: Path, number:
     assert process.returncode == 4
     assert b'"outcome": "unknown"' in out
     assert b"nobody can know" in err
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.0001, 0.0003, 0.001, 0.01])
+def test_interrupted_twice_in_flight(cli: Cli, server: MockServer, file: Path, pause: float) -> None:
+    """By somebody at the keyboard and by what has started the command."""
+    server.script(*[Fault(cut="silence", at="after-body")] * 3)
+    for number in range(3):
+        process = cli.start("send", file, "--business-id", 1, "--chat-id", 2, "--json")
+        until(lambda number=number: len(server.requests) > number and server.requests[number].body_complete)
+        process.send_signal(signal.SIGINT)
+        time.sleep(pause)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=30)
+        assert (process.returncode, json.loads(out)["outcome"]) == (4, "unknown")
+
+
+def test_interrupted_when_the_outcome_is_known(cli: Cli, server: MockServer, file: Path, tmp_path: Path) -> None:
+    """Just before signals are no longer heard: neither sentence of the two may be lost, or say less than is known."""
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED)
+    for status, told in ((500, "unknown"), (200, "sent"), (400, "not sent")):
+        server.script(Answer(status))
+        command = [sys.executable, "interrupted.py", "send", file, "--business-id", "1", "--chat-id", "2", "--json"]
+        done = subprocess.run(
+            [*command, "--no-confirm"], cwd=tmp_path, env=cli.environment, capture_output=True, check=False
+        )
+        assert json.loads(done.stdout)["outcome"] == told, done.stderr
+
+
+INTERRUPTED = """
+import os, signal, sys
+from yandex_market_chat_command import _send, main
+
+ignore = _send.ignore_signals
+
+def late():
+    _send.ignore_signals = ignore
+    os.kill(os.getpid(), signal.SIGINT)
+    ignore()
+
+_send.ignore_signals = late
+sys.exit(main())
+"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
-from yandex_market_chat.testing import Answer, MockServer
+from yandex_market_chat.testing import Answer, Fault, MockServer
 
 from .conftest import Cli, Send
 
@@ -47,6 +50,23 @@ def test_after_an_unknown_outcome_it_may_be_run_again(send: Send, server: MockSe
         done = send("a.pdf", *ONCE, "--no-confirm", "--json")
         assert (done.status, done.told["outcome"], done.told["retryable"]) == (4, "unknown", True)
     assert len(server.requests) == 1
+
+
+def test_interrupted_after_an_unknown_outcome(cli: Cli, send: Send, server: MockServer, file: Path) -> None:
+    """This call sends nothing, and the one before may have: it is not told as not sent."""
+    server.script(Fault(cut="reset", at="after-body", taken=True))
+    assert send("a.pdf", *ONCE, "--no-confirm").status == 4
+    server.script_on("getChatHistory", Fault(cut="silence", at="after-body"))
+    process = cli.start("send", "a.pdf", "--business-id", 1, "--chat-id", 2, *ONCE, "--json")
+    while len(server.requests) < 2:  # it reads the history
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, json.loads(out)["outcome"]) == (4, "unknown")
+    assert b"this call sent nothing. An earlier one with the idempotency key may have sent it: call again" in err
+    done = send("a.pdf", *ONCE, "--json")
+    assert (done.status, done.told["confirmed_by"]) == (0, "history")
+    assert len(server.received) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sqlite3
 import subprocess
@@ -353,6 +354,23 @@ def test_a_file_that_is_removed_is_not_made_again(server: MockServer, tmp_path: 
     assert len(server.received) == 1
 
 
+@needs_posix
+def test_a_file_that_is_replaced_is_noticed_after_a_fork(server: MockServer, tmp_path: Path) -> None:
+    """There is no connection then, and a file system gives a new file the number of one that is gone."""
+    for number in range(5):
+        path = tmp_path / f"sent {number}.sqlite"
+        with ChatClient(api_key=server.api_key, base_url=server.base_url, ledger=path) as chat:
+            chat.send_file(b"x", business_id=1, chat_id=2, idempotency_key="k")
+            if (child := os.fork()) == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+            path.unlink()
+            path.touch()
+            with pytest.raises(LedgerError, match="removed or replaced while it was in use"):
+                chat.send_file(b"x", business_id=1, chat_id=2, idempotency_key="k")
+    assert len(server.received) == 5
+
+
 def other_database(path: Path) -> None:
     db = sqlite3.connect(path)
     db.execute("CREATE TABLE orders (id)")
@@ -361,7 +379,7 @@ def other_database(path: Path) -> None:
 
 UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no folder": (lambda path: path.parent.rmdir(), "its folder does not exist"),
-    "a folder": (lambda path: path.mkdir(), "unable to open database file"),
+    "a folder": (lambda path: path.mkdir(), "Is a directory"),
     "no database": (lambda path: path.write_bytes(b"a text" * 1000), "file is not a database"),
     "another's": (other_database, "it is a database of something else"),
 }

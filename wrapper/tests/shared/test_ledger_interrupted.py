@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import subprocess
 import sys
 import threading
@@ -129,6 +130,49 @@ def test_an_interrupt_between_any_two_lines(server: MockServer, database: Databa
         assert state != "sent" or key in delivered
         assert state != "not sent" or key not in delivered
     assert client._slots._lines == {}
+
+
+EARLIER: dict[str, tuple[Fault | None, RetryPolicy]] = {
+    "sent": (None, RetryPolicy()),
+    "unknown": (Fault(cut="reset", at="after-body", taken=True), RetryPolicy()),
+    "unknown, to be resent": (Fault(cut="reset", at="after-body", taken=True), RetryPolicy(resend_unknown=True)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.parametrize("order_id", [None, 9])
+@pytest.mark.parametrize("earlier", EARLIER)
+def test_an_interrupt_does_not_say_not_sent_of_what_an_earlier_call_delivered(
+    server: MockServer, database: Database, caplog: pytest.LogCaptureFixture, earlier: str, order_id: int | None
+) -> None:
+    """Between any two lines, and whatever of the ledger and the history has been read."""
+    caplog.set_level(logging.INFO, "yandex_market_chat")
+    fault, policy = EARLIER[earlier]
+    made = {"api_key": server.api_key, "base_url": server.base_url, "ledger": database.ledger()}
+    target = {"business_id": 1, "idempotency_key": "k"} | ({"order_id": 9} if order_id else {"chat_id": 2})
+    with ChatClient(**made, confirm_unknown=0.0) as chat, suppress(DeliveryUnknownError):
+        server.script(*[fault] * (fault is not None))
+        chat.send_file(b"abc", name="a.pdf", **target)
+    caplog.clear()
+    number, went_through = 0, False
+    while not went_through:
+        number += 7
+        with ChatClient(**made, retry=policy) as chat, suppress(DeliveryUnknownError):
+            went_through = interrupted_at(number, partial(chat.send_file, b"abc", name="a.pdf", **target))
+    assert number > 100
+    told = {vars(record).get("delivery") for record in caplog.records}
+    assert told - {None, "sent", "unknown"} == set()
+    assert "unknown" in told
+
+
+def test_a_file_that_is_missing_is_not_sent_if_the_ledger_knows_nothing(
+    sender: Connect, server: MockServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "yandex_market_chat")
+    with pytest.raises(FileNotFoundError):
+        sender().send(tmp_path / "a.pdf", **KEY)
+    assert vars(caplog.records[-1])["delivery"] == "not sent"
+    assert not server.requests
 
 
 def files(server: MockServer) -> list[Any]:

@@ -23,6 +23,8 @@ RESTING = 3600.0
 """Seconds for which a business is limited to one request fewer after a 420 for too many at once."""
 TRIES = 8
 """Requests for one item that may be refused with 420 before it is given up, a spent quota not counted."""
+LIMITED = 3 * RESTING
+"""So many seconds with nothing but 420, whatever it tells of the quota, and the business is skipped, too."""
 
 
 class Pace:
@@ -50,6 +52,7 @@ class Pace:
         self._told = True
         self._lost = self._accounted = 0
         self._refused = self._unknown = self._limited = 0
+        self._limited_since = 0.0
 
     @property
     def busy(self) -> int:
@@ -91,6 +94,8 @@ class Pace:
         elif isinstance(outcome, errors.DeliveryUnknownError):
             self._lost += 1
         self._limited = self._limited + 1 if isinstance(outcome, errors.RateLimitError) else 0
+        if self._limited == 1:
+            self._limited_since = now
         self._refused = self._refused + 1 if is_doubtful(outcome) else 0
         self._unknown = self._unknown + 1 if isinstance(outcome, errors.DeliveryUnknownError) else 0
         if isinstance(outcome, errors.QuotaExceededError):
@@ -104,6 +109,8 @@ class Pace:
             self.give_up(f"{REFUSALS} sends in a row were refused", outcome)
         elif self._unknown >= UNKNOWN:
             self.give_up(f"{UNKNOWN} sends in a row ended unknown", outcome)
+        elif self._limited and now - self._limited_since >= LIMITED:
+            self.give_up(f"nothing but 420 for {LIMITED / 3600:g} hours", outcome)
 
     def give_up(self, what: str, outcome: object) -> None:
         """Skip the business for the rest of the run."""

@@ -71,7 +71,7 @@ class FileEngine(SqliteFile):
             begins = file.read(16)
         if begins.strip(b"\0") and begins != b"SQLite format 3\0":  # a power cut leaves zeros
             raise EngineError(f"{self.path!r} cannot be used: it is a file of something else")
-        if os.stat(self.path).st_ino != self._inode:
+        if not self._is_there():
             return  # another process was faster
         os.replace(self.path, f"{self.path}.broken")
         for suffix in ("-wal", "-shm"):

@@ -57,10 +57,17 @@ class Entry:
         self._claimed: float | None = None  # when, on the clock
         self._renewed = 0.0
         self._lost = False
+        self._free = False  # no earlier call can have sent it
         self._attempts = 0  # of earlier calls
         self._size: int | None = None
         self._read_whole = False  # the history, without finding it
         send.owner = f"{send.business_id}/{key}"  # a message that confirms it confirms each call with the key
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether another call with the key may have sent the file, if this one has not."""
+        expired = self._claimed is not None and time.monotonic() - self._renewed >= self._renewals.lease
+        return not self._free or self._lost or expired
 
     # The steps of a send
 
@@ -131,7 +138,8 @@ class Entry:
         if self._asked or told or not send.name:
             return None
         row = yield from self._find(send)
-        if row is None or row.state == NOT_SENT:
+        self._free = row is None or row.state == NOT_SENT
+        if row is None or self._free:
             return None
         if isinstance(error, errors.InvalidFileError):
             self._size = error.size
@@ -326,6 +334,7 @@ class Entry:
                 in_background(self._release)
             raise
         if mine:
+            self._free = not row.unknown_attempts
             self._renewed, self._claimed = began, clock()
             self._renewals.add(self)
             if self._ended:  # nobody waits for it any more

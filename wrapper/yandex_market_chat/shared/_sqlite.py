@@ -13,6 +13,8 @@ from contextlib import suppress
 from typing import ClassVar, Self
 from weakref import WeakValueDictionary
 
+_OPEN = os.O_RDONLY | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)  # of a pipe, too, nobody waits for the other end
+
 
 class SqliteFile:
     """A file of one kind. There is one object a kind, file and process: `at` returns it."""
@@ -27,7 +29,7 @@ class SqliteFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self._db: sqlite3.Connection | None = None
-        self._inode = 0
+        self._file: int | None = None  # held open, so that no other file gets its number
         self._lock = threading.Lock()
         self._paused = False
         self._abandoned: list[object] = []
@@ -42,10 +44,11 @@ class SqliteFile:
         return found
 
     def __del__(self) -> None:
-        """Close the connection, which nobody else has."""
+        """Close the connection and the file, which nobody else has."""
         try:
-            if self._db is not None:
-                self._db.close()
+            self._close()
+            if self._file is not None:
+                os.close(self._file)
         except Exception:  # noqa: S110  at the interpreter's end nothing is sure, not even the names used here
             pass
 
@@ -67,19 +70,26 @@ class SqliteFile:
         self._db = None
 
     def _connection(self) -> sqlite3.Connection:
-        inode = os.stat(self.path).st_ino if os.path.exists(self.path) else 0
-        if self._db is not None and inode == self._inode:
+        if not self._is_there():
+            if self._file is not None:
+                self._replaced()
+            self._close()
+            old, self._file = self._file, os.open(self.path, _OPEN, 0o600)
+            if old is not None:
+                os.close(old)
+        if self._db is not None:
             return self._db
-        if self._inode not in (0, inode):
-            self._replaced()
-        self._close()
-        with suppress(FileExistsError):
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        self._inode = os.stat(self.path).st_ino
         # check_same_thread: the thread of another keeper may use it, and who forks closes it.
         self._db = sqlite3.connect(self.path, timeout=self.PATIENCE, isolation_level=None, check_same_thread=False)
         self._prepare(self._db)
         return self._db
+
+    def _is_there(self) -> bool:
+        """Whether the file under the path is the one that is held."""
+        try:
+            return self._file is not None and os.path.samestat(os.fstat(self._file), os.stat(self.path))
+        except OSError:
+            return False
 
     def _replaced(self) -> None:
         """Another file is under the path, or none. Whoever went on with the old one would share with nobody."""
