@@ -34,7 +34,7 @@ NEXT = package_version().after(Impact.BREAKING)
 
 
 def git(tree: Path, *arguments: str) -> str:
-    who = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+    who = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false")
     done = subprocess.run(["git", *who, *arguments], cwd=tree, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 

@@ -35,9 +35,9 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No key, server or proxy from the machine that the tests run on."""
+    """No key, server, proxy or certificate from the machine that the tests run on."""
     for name in list(os.environ):
-        if name.startswith("YANDEX_MARKET_") or name.lower().endswith("_proxy"):
+        if name.startswith(("YANDEX_MARKET_", "SSL_CERT_", "SSLKEYLOG")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 
 

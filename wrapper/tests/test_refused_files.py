@@ -76,8 +76,8 @@ def test_a_forbidden_path_raises_the_systems_own_error(what: str, chat: Chat, se
         path.write_bytes(b"x")
         chat.send(path)  # also loads what nobody may load later
         Path(outer).chmod(0o755)
-        folder.chmod(0o755 if what == "file" else 0)
         path.chmod(0)
+        folder.chmod(0o755 if what == "file" else 0)
         try:
             with as_nobody(), pytest.raises(PermissionError) as caught:
                 chat.send(path)

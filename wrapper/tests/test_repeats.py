@@ -30,6 +30,7 @@ from yandex_market_chat import (
 from yandex_market_chat.testing import SCENARIOS, Answer, Fault, MockServer
 
 from .conftest import SOON, Chat
+from .ports import kept_port
 
 FILE = b"%PDF" + bytes(range(256)) * 500
 RESEND = RetryPolicy(resend_unknown=True)
@@ -56,8 +57,7 @@ def test_a_connection_that_cannot_be_made_is_tried_again(
     connect: Callable[..., Chat], server: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_steps, "FIRST_PAUSE", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    keeper, port = kept_port()
     late = MockServer(port=port)
     starter = threading.Timer(0.05, late.start)
     starter.start()
@@ -66,6 +66,7 @@ def test_a_connection_that_cannot_be_made_is_tried_again(
     finally:
         starter.join()
         late.stop()
+        keeper.close()
     assert sent.attempts >= 2
     assert sent.unknown_attempts == 0
     assert [file.content for file in late.received] == [FILE]

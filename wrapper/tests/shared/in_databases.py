@@ -9,7 +9,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -30,6 +29,7 @@ from yandex_market_chat.shared import _background
 from yandex_market_chat.testing import MockServer
 
 from ..gateways.program import Program
+from ..ports import kept_port
 from .ledgers import Database, Postgres, children_of, in_thread, states
 from .programs import wait_for
 from .test_ledger import *  # noqa: F403
@@ -154,11 +154,10 @@ unix_socket_dir =
 
 def test_behind_a_pgbouncer_that_pools_by_transaction(server: MockServer, database: Postgres, tmp_path: Path) -> None:
     """Two connections for four clients with five keys each, all at once."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        own = free.getsockname()[1]
+    keeper, own = kept_port()
     (database.folder / "bouncer.ini").write_text(BOUNCER.format(port=database.port, own=own))
     command = [*database.user, "/usr/sbin/pgbouncer", str(database.folder / "bouncer.ini")]
-    with Program(command, tmp_path, ("127.0.0.1", own)):
+    with keeper, Program(command, tmp_path, ("127.0.0.1", own)):
         url = database.url.replace(str(database.port), str(own))
         made = [
             ChatClient(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -31,6 +30,7 @@ from yandex_market_chat.testing import MockServer
 from yandex_market_chat.testing._contract import LimitNumbers
 
 from ..gateways.program import Program
+from ..ports import kept_port
 from .celery_queue import CeleryQueue
 from .programs import wait_for
 
@@ -45,8 +45,7 @@ class Redis:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.keeper, self.port = kept_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.start()
 
@@ -69,6 +68,7 @@ def own_redis(tmp_path: Path) -> Iterator[Redis]:
     with suppress(ProcessLookupError):
         made.signal(signal.SIGCONT)
     made.program.stop()
+    made.keeper.close()
 
 
 @pytest.fixture(params=["file", "redis"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +17,8 @@ from typing import Any
 from yandex_market_chat import Ledger
 from yandex_market_chat.shared._row import Rows
 from yandex_market_chat.testing import Fault, MockServer
+
+from ..ports import kept_port
 
 KEY = {"idempotency_key": "k"}
 SLOW = Fault(delay=3.0)
@@ -74,8 +75,7 @@ class Postgres:
         if os.getuid() == 0:
             shutil.chown(self.folder, "postgres")
             self.user = ["runuser", "-u", "postgres", "--"]
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self._keeper, self.port = kept_port()
         self.url = f"postgresql://shop@127.0.0.1:{self.port}/postgres"
         self._run("initdb", "-D", f"{self.folder}/data", "-U", "shop", "-A", "trust", "-N", "--no-instructions")
         self.start()
@@ -95,6 +95,7 @@ class Postgres:
 
     def remove(self) -> None:
         self.stop()
+        self._keeper.close()
         shutil.rmtree(self.folder)
 
     def ledger(self, **options: Any) -> Ledger:

@@ -28,7 +28,7 @@ def broken(limits: Path, kind: str) -> Iterator[None]:
     if kind == "a folder":
         limits.mkdir()
     elif kind == "no folder":
-        limits.parent.joinpath("limits.sqlite").symlink_to("/nonexistent/limits")
+        limits.parent.joinpath("limits.sqlite").symlink_to(limits.parent / "gone" / "limits")
     elif kind == "of something else":
         db = sqlite3.connect(limits)
         db.execute("CREATE TABLE orders (id)")

@@ -21,6 +21,8 @@ import pytest
 from yandex_market_chat.testing import SCENARIOS, MockServer
 from yandex_market_chat.testing.__main__ import main
 
+from ..ports import kept_port
+
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "testing.md").read_text(encoding="utf-8")
 TARGET = "/v2/businesses/{}/chats/file/send?chatId={}"
 
@@ -110,11 +112,10 @@ def test_its_reader_has_gone(start: Start, wire_to: Any) -> None:
 def test_no_output_at_all(wire_to: Any, output: str) -> None:
     if output.endswith("full") and not Path("/dev/full").exists():
         pytest.skip("this system has no full device")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    keeper, port = kept_port()
     told = SimpleNamespace(base_url=f"http://127.0.0.1:{port}", api_key=f"ACMA:{'k' * 40}:{'k' * 8}")
     command = f"exec {sys.executable} -m yandex_market_chat.testing --port {port} --api-key {told.api_key} {output}"
-    with subprocess.Popen(["/bin/sh", "-c", command], stderr=subprocess.PIPE) as process:
+    with keeper, subprocess.Popen(["/bin/sh", "-c", command], stderr=subprocess.PIPE) as process:
         try:
             wire = wire_to(told)
             wait_for(port)
@@ -161,9 +162,9 @@ def test_tells_where_to_look(start: Start, wire_to: Any) -> None:
 
 
 def test_given_address(start: Start, wire_to: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    told = Told(start("--host", "localhost", "--port", str(port)))
+    keeper, port = kept_port()
+    with keeper:
+        told = Told(start("--host", "localhost", "--port", str(port)))
     assert urlsplit(told.base_url).port == port
     wire = wire_to(told)
     assert wire.send(wire.request()).status == 200
