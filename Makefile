@@ -140,7 +140,7 @@ contract-mutants: $(VENV)/dev ## plant each known defect in a throw-away copy an
 	$(BIN)/python -m contract_tests.measure.mutants $(if $(SAMPLE),--sample $(SAMPLE))
 
 .PHONY: mutation
-mutation: $(VENV)/dev ## run 3 800 mechanical mutants of the rules of sends, files, batches, shared limits and the ledger; more than an hour, and it goes on where it was stopped
+mutation: $(VENV)/dev ## run 3 800 mechanical mutants of the rules of sends, files, batches, shared limits and the ledger; some hours, and it goes on where it was stopped
 	$(BIN)/python -m contract_tests.measure.mutation
 
 .PHONY: contract-score
@@ -309,7 +309,7 @@ build: $(VENV)/dev ## build wheel and sdist of the commit, with hashes and pins,
 	@$(BIN)/python -m release.build
 
 .PHONY: release
-release: $(VENV)/dev ##! check everything, commit and tag a version, build it: VERSION=x.y.z; nothing is uploaded
+release: $(VENV)/dev ##! check, test, commit and tag a version, build it: VERSION=x.y.z; nothing is uploaded
 	@$(BIN)/python -m release.release "$(VERSION)"
 
 ## locks

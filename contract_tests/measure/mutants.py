@@ -3,8 +3,9 @@
     python -m contract_tests.measure.mutants [--sample 12] [--catalogue FILE ...] [--only TEXT] [--rest TEST ...]
         [--json FILE]
 
-The test that the catalogue names is run first; if it passes, all others. A defect is killed only if that test fails:
-one that only other tests notice, or that stops pytest from running, is reported, and the status is 1.
+The test that the catalogue names is run first; if it passes, all others. A defect is killed only if that test
+fails, or what it needs cannot be made. One that only other tests notice, or that stops pytest from running, is reported
+and the status is 1.
 """
 
 from __future__ import annotations
