@@ -164,7 +164,8 @@ def table(figures: Figures) -> list[str]:
         (
             f"{figures['tests']['cases']} tests, {figures['contract_tests']['cases']} of them in `contract_tests/`;"
             f" {figures['stock_schemathesis']['cases']} cases of stock schemathesis;"
-            f" {covered['branches']} branches of the wrapper, {covered['missing']} of them never taken."
+            f" {covered['branches']} branches of the wrapper's core and of batches,"
+            f" {covered['missing']} of them never taken."
         ),
         (
             f"Measured on {figures['date']} with Python {figures['python']}, version {figures['package']},"
