@@ -153,7 +153,7 @@ class _Witness(logging.Handler):
         super().__init__(logging.INFO)
         self._verbose = verbose  # then the log is shown anyway
         self._delivery: object = None
-        self._attempts: object = None
+        self._in_doubt = False  # the idempotency key, while this call has sent nothing
         self._facts: dict[str, object] = {}
         self.since: datetime | None = None  # the send has been begun
         logger = logging.getLogger("yandex_market_chat")
@@ -167,7 +167,7 @@ class _Witness(logging.Handler):
             say(f"Warning: {record.getMessage()}.")
         if delivery is not None:
             self._delivery = delivery
-            self._attempts = getattr(record, "attempts", None)
+            self._in_doubt = bool(getattr(record, "idempotency_key", None)) and not getattr(record, "attempts", None)
             fields = {"chat_id": "chat_id", "name": "file_name", "size": "file_size"}
             self._facts = {fact: getattr(record, name, None) for fact, name in fields.items()}
 
@@ -177,7 +177,7 @@ class _Witness(logging.Handler):
             return Status.SENT, "Interrupted; the file had been sent.", self._facts
         if self._delivery == "not sent" or self.since is None:
             return Status.NOT_SENT, "Interrupted before anything went out. The file was not sent.", self._facts
-        if self._delivery == "unknown" and not self._attempts:  # the idempotency key is in doubt
+        if self._delivery == "unknown" and self._in_doubt:
             sentence = "Interrupted; this call sent nothing. An earlier one with the idempotency key may have sent it:"
             return Status.UNKNOWN, f"{sentence} call again with the key.", self._facts
         # In flight, or while it was about to say how it had ended.
